@@ -13,6 +13,7 @@ from ..arch import Target
 from ..assets import model_names
 from ..io import check_new_file
 from ..prune import CRITERIA, MOMENT_CRITERIA
+from ..prune.calibration import whole_paths
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -230,8 +231,8 @@ calibration_options = together(
         "--calibration",
         metavar="TEXT",
         help=(
-            "Text for activation and +refit: a file or folder, or a data set of the hub. Default: "
-            "embedded text."
+            "Text for activation and +refit: a file or folder, a data set of the hub, or several "
+            "by shares of the tokens (my-code/:0.7,embedded:0.3). Default: embedded text."
         ),
     ),
     click.option(
@@ -260,8 +261,7 @@ def read_calibration(text: str | None, criteria: Sequence[str]) -> str | None:
         return None
     if not text.strip():
         raise click.UsageError("--calibration must name a text; got an empty name.")
-    path = Path(text).expanduser()
-    return str(path.resolve()) if path.exists() else text
+    return whole_paths(text)
 
 
 def criteria_help(done: str) -> str:

@@ -54,9 +54,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "paper_widths": {"is_flag": True, "help": "Compute the width by the paper's rule."},
     "calibration": {
         "metavar": "TEXT",
-        "help": "Text that is run through the model: a file or folder, or a data set of the "
-        "hub; ppm_activation needs a file of plain text. Default: embedded text. Loads the "
-        "model.",
+        "help": "Text that is run through the model: a file or folder, a data set of the hub, or "
+        "several by shares of the tokens (my-code/:0.7,embedded:0.3); ppm_activation needs a file "
+        "of plain text. Default: embedded text. Loads the model.",
     },
     "tokens": {
         "type": int,

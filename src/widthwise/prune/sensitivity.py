@@ -138,7 +138,7 @@ def per_layer(
         prices = _prices(architecture, allowed, costs)
         check_request(text, architecture)
         read = text.read(opened)
-        check_tokens((read.summary,), architecture)
+        check_tokens(read.summaries, architecture)
         layered = opened.by_layers
         with LayerwiseRunner(layered.module, read, layered.held) as runner:
             meter = KlMeter(runner, layered.module)

@@ -67,9 +67,9 @@ class CalibrationStage:
         settings = self._settings
         text = read_text(settings.calibration, self._parent.tokenizer, settings.tokens)
         text.check_vocabulary(table_rows(self._parent.checkpoint), self._parent.tokenizer)
-        part = text.summary
+        halves = [sum(batch.tokens for batch in half) for half in (text.fit, text.held_out)]
         neurons = max(self._parent.checkpoint.architecture.neurons())
-        if min(part.fit_tokens, part.held_out_tokens) < neurons:
+        if min(halves) < neurons:
             raise RunError(
                 f"{text.source}: {text.tokens:,} tokens, half of them held out, are too few to "
                 f"refit {neurons:,} neurons: take at least {least_tokens(neurons):,} tokens "
@@ -166,7 +166,7 @@ class CalibrationStage:
             tokenizer=self._parent.tokenizer,
             progress=progress,
         )
-        if made[0].parts[0].fingerprint != self.text.fingerprint:
+        if made[0].parts != self.text.summaries:
             raise RunError(f"{self.text.source} has changed since the study began; run it again")
         return made
 

@@ -15,7 +15,7 @@ import torch
 from families import tiny
 from healing_runs import save_tokenizer
 from layered_models import batches, uneven_batches
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer
 
 from widthwise.assets import embedded_model
 from widthwise.errors import AssetError, RunError
@@ -52,7 +52,7 @@ def test_of_batches_every_second_is_held_out() -> None:
         assert all(
             torch.equal(ids, batch["input_ids"]) for ids, batch in zip(half, expected, strict=True)
         )
-    summary = text.summary
+    (summary,) = text.summaries
     assert (summary.source, summary.fingerprint) == (text.source, text.fingerprint)
     assert summary.fit_tokens + summary.held_out_tokens == text.tokens
 
@@ -96,27 +96,6 @@ def test_the_second_half_of_a_text_is_held_out(tmp_path: Path) -> None:
     assert [len(b.ids) for b in (*text.fit, *text.held_out)] == [4 * BLOCK_TOKENS] * 2
     squeezed = re.sub(r"\s+", " ", as_words(text))
     assert WORDS.startswith(squeezed[:-20])
-
-
-def test_every_block_begins_as_a_text_of_the_model_begins(tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
-    path.write_text(WORDS)
-    text = read_text(path, Letters((1,)), 4 * BLOCK_TOKENS)
-    for batch in (*text.fit, *text.held_out):
-        assert batch.input_ids.shape[1] == BLOCK_TOKENS
-        assert batch.input_ids[:, 0].tolist() == [1] * len(batch.input_ids)
-        assert (batch.input_ids[:, 1:] != 1).all()
-
-
-def test_every_block_of_an_encoder_also_ends_as_a_text_of_it_ends(tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
-    path.write_text(WORDS)
-    text = read_text(path, Letters((1,), (2,)), 4 * BLOCK_TOKENS, closed=True)
-    for batch in (*text.fit, *text.held_out):
-        assert batch.input_ids.shape[1] == BLOCK_TOKENS
-        assert batch.input_ids[:, [0, -1]].tolist() == [[1, 2]] * len(batch.input_ids)
-    open_ended = read_text(path, Letters((1,), (2,)), 4 * BLOCK_TOKENS)
-    assert all((batch.input_ids != 2).all() for batch in open_ended.fit)
 
 
 def test_files_of_a_folder_take_turns_and_tables_give_their_text(tmp_path: Path) -> None:
@@ -223,16 +202,6 @@ def test_a_place_without_text_is_refused(tmp_path: Path) -> None:
         read_text(tmp_path, Letters())
 
 
-def test_halves_of_characters_are_no_trouble(tmp_path: Path) -> None:
-    """Scraped JSON holds them, and tokenizers do not take them."""
-    from tokenizers import Tokenizer, models
-
-    tokenizer = Tokenizer(models.BPE())
-    (tmp_path / "x.jsonl").write_text('{"text": "\\ud800 abc"}\n')
-    with pytest.raises(RunError, match="tokens of text; at least"):
-        read_text(tmp_path / "x.jsonl", PreTrainedTokenizerFast(tokenizer_object=tokenizer))
-
-
 def test_the_embedded_text_is_of_splits_that_no_task_scores() -> None:
     from widthwise.assets import benchmark_rows
 
@@ -265,7 +234,8 @@ def test_least_tokens_give_each_half_enough_and_a_block_less_does_not(
     least = least_tokens(half)
 
     def smaller_half(tokens: int) -> int:
-        found = read_text(tmp_path / "text.txt", Letters(*ends), tokens, closed=True).summary
+        text = read_text(tmp_path / "text.txt", Letters(*ends), tokens, closed=True)
+        (found,) = text.summaries
         return min(found.fit_tokens, found.held_out_tokens)
 
     assert smaller_half(least) >= half

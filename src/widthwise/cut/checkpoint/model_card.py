@@ -195,15 +195,17 @@ def _quantized(checkpoint: Checkpoint) -> str:
 
 def _refit_lines(refit: Refit) -> str:
     worst = max(range(len(refit.layers)), key=lambda i: refit.layers[i].held_out_error)
-    texts = "; ".join(part.source for part in refit.parts)
-    tokens = sum(part.fit_tokens + part.held_out_tokens for part in refit.parts)
+    texts = "; ".join(
+        f"{part.fit_tokens + part.held_out_tokens:,} tokens of {part.source}"
+        for part in refit.parts
+    )
     how = "layer after layer" if refit.sequential else "on the moments of the dense model"
     return (
         f"- refit: ridge regression of down_proj, {how}; largest relative error on the "
         f"half of the text that chose the ridge {refit.layers[worst].held_out_error:.3f}, in "
         f"{refit.plan.unit} {worst} (`widthwise_refit.json`; `widthwise inspect` checks the "
         "weights)\n"
-        f"- calibration: {tokens:,} tokens of {texts}\n"
+        f"- calibration: {texts}\n"
     )
 
 

@@ -15,6 +15,7 @@ from .text import (
     read_text,
     text_of,
 )
+from .text_mix import whole_paths
 
 __all__ = [
     "BLOCK_TOKENS",
@@ -33,4 +34,5 @@ __all__ = [
     "least_tokens",
     "read_text",
     "text_of",
+    "whole_paths",
 ]

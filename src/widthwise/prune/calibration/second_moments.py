@@ -186,7 +186,7 @@ def calibrate(
         made: dict[int, FitAndHoldout] = {}
         result = Calibration(
             model=fingerprint(weights),
-            parts=(read.summary,),
+            parts=read.summaries,
             neurons=weights.architecture.neurons(),
             groups=made,
         )

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ...chat import chat_template_of
 from ...cut import CalibrationSource
 from ...cut.checkpoint import check_tokens
 from ...errors import RunError
-from ...io import is_numbers
-from ...notices import notice
 from ..opened_model import OpenedModel
-from .text_files import EMBEDDED_TEXT, embedded_streams, open_streams, round_robin
-from .text_rows import NUMBERS, RowReader
+from .text_files import open_streams
+from .text_mix import TextShare, apportioned, is_named, texts_of
+from .text_rows import RowReader
+from .text_tokens import token_blocks
 from .token_batch import TokenBatch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .text_mix import NamedText
+
 BLOCK_TOKENS = 512
 BATCH_BLOCKS = 8
 TOKENS = 65_536
 LEAST_KINDS = 16  # different tokens, below which no text is a text
-TextSource = str | Path | Iterable[dict[str, "Tensor"]] | None
+TextSource = str | Path | Sequence[tuple[str | Path, float]] | Iterable[dict[str, "Tensor"]] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +39,14 @@ class CalibrationText:
         fingerprint: sha256 over its tokens, padding left out.
         fit: The half that sums are fitted to.
         held_out: The half that they are judged on.
+        mixed: The texts that it is a mix of, whose halves its own are; empty where it is one.
     """
 
     source: str
     fingerprint: str
     fit: tuple[TokenBatch, ...]
     held_out: tuple[TokenBatch, ...]
+    mixed: tuple[CalibrationText, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -56,13 +59,16 @@ class CalibrationText:
         return (part for batch in (*self.fit, *self.held_out) for part in batch.parts)
 
     @property
-    def summary(self) -> CalibrationSource:
-        """What a calibration or a refit remembers of it."""
-        return CalibrationSource(
-            source=self.source,
-            fingerprint=self.fingerprint,
-            fit_tokens=sum(batch.tokens for batch in self.fit),
-            held_out_tokens=sum(batch.tokens for batch in self.held_out),
+    def summaries(self) -> tuple[CalibrationSource, ...]:
+        """What a calibration or a refit remembers of it, and of each text of a mix."""
+        return tuple(
+            CalibrationSource(
+                source=text.source,
+                fingerprint=text.fingerprint,
+                fit_tokens=sum(batch.tokens for batch in text.fit),
+                held_out_tokens=sum(batch.tokens for batch in text.held_out),
+            )
+            for text in self.mixed or (self,)
         )
 
     def refuse_uneven(self) -> None:
@@ -87,8 +93,10 @@ class TextOptions(TypedDict, total=False):
     """Keyword arguments that stand for a `TextRequest`.
 
     Attributes:
-        text: A file or folder of text, a data set of the hub, or batches (keyword arguments of the
-            model, of which every second is held out); None for the embedded text. Where a model has
+        text: A file or folder of text, a data set of the hub, or several that are mixed by their
+            shares of the tokens (`"my-code/:0.7,embedded:0.3"`, or pairs of a name and a share); or
+            batches (keyword arguments of the model, of which every second is held out); None for
+            the embedded text. Where a model has
             an encoder and a decoder, and batches hold no `decoder_input_ids`, the encoder reads the
             first half of each row, and the decoder the second half behind its start token.
         tokens: Most tokens to take of a text that is no batches.
@@ -113,7 +121,7 @@ class TextRequest:
     tokenizer: Any = None
 
     def __post_init__(self) -> None:
-        if self.text is None or isinstance(self.text, str | Path):
+        if is_named(self.text):
             check_source(self.text, self.tokens)
 
     @classmethod
@@ -128,7 +136,7 @@ class TextRequest:
         Raises:
             RunError: It cannot be read, is too short, or holds a token without an embedding.
         """
-        if not (self.text is None or isinstance(self.text, str | Path)):
+        if not is_named(self.text):
             return _for_stacks(text_of(self.text), model)
         tokenizer, architecture = self.tokenizer or model.tokenizer, model.weights.architecture
         is_encoder = not architecture.is_causal and len(architecture.stacks) == 1
@@ -139,6 +147,8 @@ class TextRequest:
 
 def _for_stacks(text: CalibrationText, model: OpenedModel) -> CalibrationText:
     """A text as the stacks of a model read it."""
+    if text.mixed:
+        return _mixed(text.source, [_for_stacks(each, model) for each in text.mixed])
     fit, held_out = (
         [for_stacks(batch, model) for batch in half] for half in (text.fit, text.held_out)
     )
@@ -187,45 +197,70 @@ def text_of(batches: Iterable[dict[str, Tensor]], source: str = "batches") -> Ca
 
 
 def read_text(
-    source: str | Path | None, tokenizer: Any, tokens: int = TOKENS, *, closed: bool = False
+    source: NamedText, tokenizer: Any, tokens: int = TOKENS, *, closed: bool = False
 ) -> CalibrationText:
-    """Calibration text, its first half to fit and its second half held out.
+    """Calibration text, its first half to fit and its second half held out; of a mix, each text's.
 
     Args:
         source: A file of text or JSON lines, also packed as .gz, or of Parquet, a folder of such
             files, a data set of the hub (`"org/name"` or `"org/name:subset"`, its split train);
-            None for the embedded text. Of rows, a conversation, a question with its answer or a
-            column of text is taken, and `CalibrationText.source` names which.
+            None for the embedded text; or several of these with shares, as `texts_of` takes them.
+            Of rows, a conversation, a question with its answer or a column of text is taken, and
+            `CalibrationText.source` names which.
         tokenizer: The model's own; its chat template, if it has one, writes conversations.
         tokens: Most tokens to take, in blocks of `BLOCK_TOKENS`; files and subjects take turns.
         closed: Whether every block also ends as a text of the tokenizer ends, as encoders read it.
 
     Raises:
         RunError: It cannot be read, holds token ids or other data that is no text, does not tell
-            which of its columns is the text, or holds fewer tokens than two blocks.
+            which of its columns is the text, or holds fewer tokens than two blocks or its share.
     """
     check_source(source, tokens)
-    name = EMBEDDED_TEXT if source is None else str(source)
-    reader = RowReader(chat_template_of(tokenizer))
-    pieces = round_robin(
-        embedded_streams() if source is None else open_streams(str(source), reader)
-    )
-    ids = _token_ids(pieces, tokenizer, tokens, name)
-    if reader.notes:
-        name = f"{name} ({'; '.join(reader.notes)})"
-        notice(f"Text of {name}.")
-    start, end = _around(tokenizer)
-    end = end if closed else []
-    size = BLOCK_TOKENS - len(start) - len(end)
-    blocks = [start + ids[i : i + size] + end for i in range(0, len(ids) - size + 1, size)]
-    blocks = blocks[: tokens // BLOCK_TOKENS]
-    if len(blocks) < 2:
+    texts = texts_of(source)
+    if len(texts) == 1:
+        return _halved(texts[0], tokenizer, tokens // BLOCK_TOKENS, closed=closed)
+    read = []
+    for each, half in zip(texts, _halves(texts, tokens), strict=True):
+        text = _halved(each, tokenizer, 2 * half, closed=closed)
+        asked = 2 * half * BLOCK_TOKENS
+        if text.tokens < asked:
+            raise RunError(
+                f"{text.source}: has only {text.tokens:,} tokens of text, in whole blocks of "
+                f"{BLOCK_TOKENS}; its share, {each.share:.0%} of {tokens:,} tokens, is {asked:,}: "
+                "take fewer tokens, a smaller share, or more text"
+            )
+        read.append(text)
+    names = (f"{each.share:.0%} {text.source}" for each, text in zip(texts, read, strict=True))
+    return _mixed("; ".join(names), read)
+
+
+def _halved(text: TextShare, tokenizer: Any, most: int, *, closed: bool) -> CalibrationText:
+    """The first blocks of one text, at most so many."""
+    blocks = token_blocks(text, tokenizer, most, BLOCK_TOKENS, closed=closed)
+    half = len(blocks.rows) // 2
+    if not half:
         raise RunError(
-            f"{name}: has only {len(ids):,} tokens of text; at least {2 * BLOCK_TOKENS:,} are "
-            f"needed, and {TOKENS:,} are usual"
+            f"{blocks.name}: has only {blocks.tokens:,} tokens of text; at least "
+            f"{2 * BLOCK_TOKENS:,} are needed, and {TOKENS:,} are usual"
         )
-    half = len(blocks) // 2
-    return _text(name, _batches(blocks[:half]), _batches(blocks[half:]))
+    return _text(blocks.name, _batches(blocks.rows[:half]), _batches(blocks.rows[half:]))
+
+
+def _halves(texts: Sequence[TextShare], tokens: int) -> list[int]:
+    """Blocks of each text of a mix in each half.
+
+    Raises:
+        RunError: One gets none.
+    """
+    half = tokens // BLOCK_TOKENS // 2
+    blocks = apportioned([each.share for each in texts], half)
+    if 0 in blocks:
+        few = texts[blocks.index(0)]
+        raise RunError(
+            f"{few}: {few.share:.2g} of {tokens:,} tokens is less than a block of {BLOCK_TOKENS} "
+            "in each half of the text; take more tokens, or give it a larger share"
+        )
+    return blocks
 
 
 def least_tokens(half: int) -> int:
@@ -237,21 +272,25 @@ def least_tokens(half: int) -> int:
     return 2 * BLOCK_TOKENS * -(-half // BLOCK_TOKENS)
 
 
-def check_source(source: str | Path | None, tokens: int = TOKENS) -> None:
+def check_source(source: NamedText, tokens: int = TOKENS) -> None:
     """Refuse a text that cannot be read, as far as neither tokenizer nor network tell.
 
     Arguments as for `read_text`.
 
     Raises:
-        RunError: Too few tokens, an empty name, or no such file or folder.
+        RunError: Too few tokens, an empty name, no such file or folder, or shares of a mix that
+            do not make a whole.
     """
     if tokens < 2 * BLOCK_TOKENS:
         raise RunError(f"--tokens must be at least {2 * BLOCK_TOKENS}; got {tokens}")
-    if source is None:
-        return
-    if not str(source).strip():
-        raise RunError("a text must be named: a file, a folder or a data set; got an empty name")
-    open_streams(str(source), RowReader())  # opened when they are read
+    texts = texts_of(source)
+    for name in (each.name for each in texts if each.name is not None):
+        if not name.strip():
+            raise RunError(
+                "a text must be named: a file, a folder or a data set; got an empty name"
+            )
+        open_streams(name, RowReader())  # opened when they are read
+    _halves(texts, tokens)
 
 
 def _text(
@@ -272,32 +311,16 @@ def _text(
     )
 
 
+def _mixed(source: str, texts: Sequence[CalibrationText]) -> CalibrationText:
+    """Several texts as one, half by half."""
+    fit, held_out = (
+        [batch for text in texts for batch in getattr(text, half)] for half in ("fit", "held_out")
+    )
+    return replace(_text(source, fit, held_out), mixed=tuple(texts))
+
+
 def _batches(blocks: Sequence[list[int]]) -> list[TokenBatch]:
     import torch
 
     groups = (blocks[i : i + BATCH_BLOCKS] for i in range(0, len(blocks), BATCH_BLOCKS))
     return [TokenBatch(input_ids=torch.tensor(group)) for group in groups]
-
-
-def _token_ids(pieces: Iterable[str], tokenizer: Any, tokens: int, name: str) -> list[int]:
-    ids: list[int] = []
-    read: list[str] = []
-    for piece in pieces:
-        read.append(piece)
-        piece = piece.encode("utf8", "replace").decode("utf8")  # JSON may hold halves of characters
-        ids += tokenizer(piece + "\n\n", add_special_tokens=False, verbose=False)["input_ids"]
-        if len(ids) >= tokens:
-            break
-    if ids and is_numbers("".join(read)):
-        raise RunError(f"{name}: {NUMBERS}")
-    return ids[:tokens]
-
-
-def _around(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """What the tokenizer puts before a text (BOS), with which blocks must begin, and behind it."""
-    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
-    whole = tokenizer("a")["input_ids"]
-    if not bare or bare[0] not in whole:
-        return [], []
-    begin = whole.index(bare[0])
-    return list(whole[:begin]), list(whole[begin + len(bare) :])

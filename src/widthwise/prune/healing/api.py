@@ -221,7 +221,7 @@ def _warnings(run: HealingRun) -> Iterator[str]:
             "used, which is low; more minutes heal better"
         )
     refit = earlier_refit(pair.child.path)
-    if refit and blocks.source in [part.source for part in refit.calibration]:
+    if refit and any(part.source in blocks.names for part in refit.calibration):
         yield (
             "the refit of the pruned model was made from the same text, so the blocks held out are "
             "not new to it: evaluate it on other text"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from ...errors import RunError
 from ..calibration.text import BLOCK_TOKENS, read_text
+
+if TYPE_CHECKING:
+    from ..calibration.text_mix import NamedText
 
 HELD_SHARE, MOST_HELD = 16, 32
 LEAST_HELD = 6  # of fewer, whose signs may all agree by chance once in 16, nothing is ever shown
@@ -22,12 +24,14 @@ class TextBlocks:
 
     Attributes:
         source: What it is, for people.
+        names: What it is; of a mix, each of its texts.
         fingerprint: sha256 over all of its tokens.
         rows: Blocks to train on, shape (blocks, tokens).
         held_out: Blocks that are never trained on, of the same length.
     """
 
     source: str
+    names: tuple[str, ...]
     fingerprint: str
     rows: Tensor
     held_out: Tensor
@@ -38,7 +42,7 @@ class TextBlocks:
         return int(self.rows.numel())
 
 
-def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> TextBlocks:
+def read_blocks(source: NamedText, tokenizer: Any, tokens: int) -> TextBlocks:
     """Text as `read_text` reads it, of which about every sixteenth block is held out.
 
     At most 32 blocks are, spread evenly. A document longer than a block may lie on both sides.
@@ -56,7 +60,13 @@ def read_blocks(source: str | Path | None, tokenizer: Any, tokens: int) -> TextB
             f"{2 * LEAST_HELD * BLOCK_TOKENS:,}, and a million are usual"
         )
     trained, kept = split(rows, held)
-    return TextBlocks(source=text.source, fingerprint=text.fingerprint, rows=trained, held_out=kept)
+    return TextBlocks(
+        source=text.source,
+        names=tuple(part.source for part in text.summaries),
+        fingerprint=text.fingerprint,
+        rows=trained,
+        held_out=kept,
+    )
 
 
 def split(rows: Tensor, most: int = MOST_HELD) -> tuple[Tensor, Tensor]:

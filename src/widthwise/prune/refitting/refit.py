@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ...arch import Architecture
@@ -20,6 +19,7 @@ from ..calibration.text import (
     TextSource,
     least_tokens,
 )
+from ..calibration.text_mix import is_named
 from ..opened_model import OpenedModel, open_model
 from ..selection import plan_of
 from ..spec import PruneOptions, PruneSpec, spec_of
@@ -75,7 +75,7 @@ def refit(
         counts = _checked_widths(widths, weights) or weights.architecture.neurons(uniform.widths)
         check_request(text, weights.architecture)
         read = text.read(opened)
-        check_tokens((read.summary,), weights.architecture)
+        check_tokens(read.summaries, weights.architecture)
         layered = opened.by_layers
         with LayerwiseRunner(layered.module, read, layered.held) as runner:
             cuts: list[GroupCut] = []
@@ -90,7 +90,7 @@ def refit(
                     if sequential:
                         with temporarily_cut(layered.module, runner.weights.architecture, made):
                             runner.advance(layer)
-        return _refit(weights, spec, cuts, (read.summary,), sequential=sequential)
+        return _refit(weights, spec, cuts, read.summaries, sequential=sequential)
 
 
 def refits(
@@ -180,7 +180,7 @@ def _dense_moments(
     text = request.read(model)
     layered = model.by_layers
     with LayerwiseRunner(layered.module, text, layered.held) as runner:
-        yield (text.summary,), lambda layer: runner.moments(layer, advance=True).items()
+        yield text.summaries, lambda layer: runner.moments(layer, advance=True).items()
 
 
 def plan_by_moments(
@@ -209,8 +209,7 @@ def plan_by_moments(
 def check_request(request: TextRequest, architecture: Architecture) -> None:
     """Raise RunError where so many tokens are too few for a refit, before the model is loaded."""
     least = _least_tokens(architecture)
-    is_text = request.text is None or isinstance(request.text, str | Path)
-    if is_text and request.tokens < least:
+    if is_named(request.text) and request.tokens < least:
         raise RunError(
             f"{_need(architecture)}; --tokens {request.tokens} is too few: calibrate on at least "
             f"{least:,} tokens"

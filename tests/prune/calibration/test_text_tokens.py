@@ -1,0 +1,66 @@
+"""Blocks of tokens: whole ones, which begin and end as texts of the tokenizer do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from widthwise.prune.calibration.text_mix import TextShare
+from widthwise.prune.calibration.text_tokens import token_blocks
+
+SIZE = 64
+
+
+class Letters:
+    """A tokenizer of characters; with or without tokens that begin and end every text."""
+
+    def __init__(self, beginning: tuple[int, ...] = (), end: tuple[int, ...] = ()) -> None:
+        self.beginning, self.end = beginning, end
+
+    def __call__(self, text: str, add_special_tokens: bool = True, **_: Any) -> dict[str, Any]:
+        start, end = (self.beginning, self.end) if add_special_tokens else ((), ())
+        return {"input_ids": [*start, *(ord(letter) for letter in text), *end]}
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> TextShare:
+    path = tmp_path / "text.txt"
+    path.write_text(" ".join(f"{i} is a number, the one after {i - 1}." for i in range(60)))
+    return TextShare(str(path), 1.0)
+
+
+def test_blocks_are_the_beginning_of_a_text_and_the_last_is_whole(words: TextShare) -> None:
+    made = token_blocks(words, Letters(), 3, SIZE, closed=False)
+    text = Path(str(words)).read_text()
+    assert "".join(chr(i) for row in made.rows for i in row) == text[: 3 * SIZE]
+    assert (made.name, made.tokens) == (words.name, 3 * SIZE)
+    whole = token_blocks(words, Letters(), 1000, SIZE, closed=False)
+    assert whole.tokens == len(text) + 2  # a blank line ends each piece
+    assert [len(row) for row in whole.rows] == [SIZE] * (whole.tokens // SIZE)
+
+
+def test_every_block_begins_as_a_text_of_the_model_begins(words: TextShare) -> None:
+    for row in token_blocks(words, Letters((1,)), 4, SIZE, closed=False).rows:
+        assert len(row) == SIZE
+        assert [place for place, i in enumerate(row) if i == 1] == [0]
+
+
+def test_every_block_of_an_encoder_also_ends_as_a_text_of_it_ends(words: TextShare) -> None:
+    for row in token_blocks(words, Letters((1,), (2,)), 4, SIZE, closed=True).rows:
+        assert len(row) == SIZE
+        assert [place for place, i in enumerate(row) if i in (1, 2)] == [0, SIZE - 1]
+    rows = token_blocks(words, Letters((1,), (2,)), 4, SIZE, closed=False).rows
+    assert not any(2 in row for row in rows)
+
+
+def test_halves_of_characters_are_no_trouble(tmp_path: Path) -> None:
+    """Scraped JSON holds them, and tokenizers do not take them."""
+    from tokenizers import Tokenizer, models
+
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()))
+    (tmp_path / "x.jsonl").write_text('{"text": "\\ud800 abc"}\n')
+    text = TextShare(str(tmp_path / "x.jsonl"), 1.0)
+    assert token_blocks(text, tokenizer, 4, SIZE, closed=False).rows == []

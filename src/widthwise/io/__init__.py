@@ -3,6 +3,7 @@
 from .atomic_file import check_new_file, partial_path, replace_file, write_text
 from .atomic_folder import (
     check_overwrite,
+    kept_workdir,
     locked_workdir,
     move_into_place,
     new_folder,
@@ -53,6 +54,7 @@ __all__ = [
     "holds_rows",
     "is_data_card",
     "is_numbers",
+    "kept_workdir",
     "lfs_pointer",
     "limited_memory",
     "locked",

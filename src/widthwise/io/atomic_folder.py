@@ -88,6 +88,33 @@ def locked_workdir(work: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def kept_workdir(work: Path) -> Iterator[Path]:
+    """Make the folder `work`, or take the one that was left, and hold it; gone if all ends well.
+
+    Where the block ends by an exception, or the process is killed, what is in the folder is kept,
+    for whoever takes it next to go on. A folder in which nothing is goes as well.
+
+    Raises:
+        OutputError: It cannot be made, or another process holds it.
+    """
+    try:
+        descriptor = acquire(work, is_folder=True)
+    except BlockingIOError:
+        raise OutputError(
+            f"{work} is used by another process, which makes the same; wait until it ends"
+        ) from None
+    except OSError as error:
+        raise OutputError(f"{work} cannot be made: {error}") from error
+    try:
+        yield work
+        shutil.rmtree(work)
+    finally:
+        if work.exists() and not any(work.iterdir()):
+            work.rmdir()
+        os.close(descriptor)
+
+
+@contextmanager
 def new_once(out: Path, is_whole: Callable[[Path], bool] = lambda _: True) -> Iterator[Path | None]:
     """Yield an empty folder that becomes `out` when the block ends well; None where `out` is there.
 

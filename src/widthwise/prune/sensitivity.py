@@ -26,7 +26,7 @@ from .refitting.refit import RefitOptions, check_request, check_tokens
 from .spec import PruneOptions, PruneSpec, spec_of
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from .opened_model import Model
 
@@ -139,9 +139,8 @@ def per_layer(
         check_request(text, architecture)
         read = text.read(opened)
         check_tokens(read.summaries, architecture)
-        layered = opened.by_layers
-        with LayerwiseRunner(layered.module, read, layered.held) as runner:
-            meter = KlMeter(runner, layered.module)
+        with LayerwiseRunner(opened.by_layers.module, read, opened.by_layers.held) as runner:
+            meter = KlMeter(runner)
             curves = []
             for layer in each_layer(architecture.layers, progress):
                 meter.hold()
@@ -228,8 +227,8 @@ class LossCurve:
 class KlMeter:
     """Compares what a model with one cut layer answers with what the dense model does."""
 
-    def __init__(self, runner: LayerwiseRunner, module: nn.Module) -> None:
-        self.runner, self.module = runner, module
+    def __init__(self, runner: LayerwiseRunner) -> None:
+        self.runner = runner
         self.hold()
         self._dense = self.final_states(0)
         self.tokens = len(self._dense)
@@ -249,7 +248,7 @@ class KlMeter:
 
         totals = [0.0] * len(cuts)
         head = self.runner.logits
-        with _exact_projection(self.module):
+        with _exact_projection(self.runner.module):
             vocabulary = head(self._dense[:1]).shape[-1]
             step = max(1, _LOGITS_BYTES // (4 * vocabulary))
             for start in range(0, self.tokens, step):
@@ -282,7 +281,7 @@ def _measured(
     for cut in group_cuts(weights, layer, halves, spec, widths):
         with (
             meter.runner.held(layer),
-            temporarily_cut(meter.module, architecture, {layer: cut}),
+            temporarily_cut(meter.runner.module, architecture, {layer: cut}),
         ):
             states.append(meter.final_states(layer))
         curve = cut.fit.curve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 import torch
 from every_family import tiny_model
 from families import FAMILIES, LAYERS, WIDTH, tiny
+from family_trials import inputs
 from layered_models import batches
 
 from widthwise import Nested, apply
 from widthwise.arch import Target
+from widthwise.cut.checkpoint import by_layers
 from widthwise.errors import PlanError, RunError, UnsupportedModelError
 from widthwise.prune import PruneSpec, make_plan
 from widthwise.prune.calibration import calibrate
@@ -133,3 +136,18 @@ def test_widths_of_layers_are_refused_for_a_mixture_before_any_work() -> None:
     given = [{"input_ids": torch.randint(3, 128, (4, 40))} for _ in range(4)]
     with pytest.raises(UnsupportedModelError, match=r"a width for each layer \(widths\) works on"):
         refit(tiny_model("mixtral"), width=20, align=1, text=given, widths=[20] * 3)
+
+
+@pytest.mark.parametrize("family", ["llama", "mixtral", "gemma3n_text", "t5"])
+def test_a_refit_that_reads_layers_as_it_goes_is_that_of_the_model_in_memory(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit, though no layer stays in memory: none is there twice, and all are read again."""
+    monkeypatch.setattr(by_layers, "KEPT_BYTES", 0)
+    model = tiny_model(family)
+    model.save_pretrained(tmp_path)
+    text = [inputs(model, seed, 4, 40) for seed in range(6)]
+    whole = refit(model, remove="40%", align=8, text=text)
+    done = refit(str(tmp_path), remove="40%", align=8, text=text)
+    assert done.plan.keep == whole.plan.keep
+    assert all(torch.equal(a, b) for a, b in zip(done.down, whole.down, strict=True))

@@ -35,7 +35,8 @@ class ModelByLayers:
         checkpoint: The checkpoint, opened; it is read from as long as the model is used.
         dtype: torch dtype of the weights.
         device: Where layers are run.
-        kept_bytes: Bytes of layers that stay although they are no longer held, those used last.
+        kept_bytes: Bytes of layers that stay although they are no longer held, those used last;
+            None for `KEPT_BYTES`.
 
     Raises:
         CheckpointError, UnsupportedModelError: As `load_model`.
@@ -49,11 +50,12 @@ class ModelByLayers:
         *,
         dtype: torch.dtype,
         device: str = "cpu",
-        kept_bytes: int = KEPT_BYTES,
+        kept_bytes: int | None = None,
     ) -> None:
         builder, lock = model_class_of(checkpoint), Lock()
         check_stored(checkpoint, builder)
-        self._dtype, self._device, self._kept_bytes = dtype, device, kept_bytes
+        self._dtype, self._device = dtype, device
+        self._kept_bytes = KEPT_BYTES if kept_bytes is None else kept_bytes
         self._layers = _by_layers(checkpoint, lock)
         inside = {name: _Unread(tensor) for each in self._layers for name, tensor in each.items()}
         outside = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, pairwise
 from types import EllipsisType
@@ -23,6 +23,7 @@ from .layer_calls import (
     whole_pass,
 )
 from .moments import FitAndHoldout
+from .state_storage import StateStorage
 from .text import CalibrationText
 from .token_batch import TokenBatch
 
@@ -74,17 +75,18 @@ class LayerwiseRunner:
         UnsupportedModelError: Layers run one by one do not do what they do in a whole pass.
 
     Cost: in addition to the passes asked for, three of two rows, one of each half of the text.
-    Memory: all hidden states of all tokens, in the model's dtype; of the other arguments of
-        layers, what differs between batches.
+    Memory: all hidden states of all tokens, in the model's dtype, those beyond 1 GiB in files; of
+        the other arguments of layers, what differs between batches.
     """
 
     def __init__(self, model: nn.Module, text: CalibrationText, held: Holder = always_held) -> None:
-        self._model, self.held = model, held
+        self.module, self.held = model, held
         self._device = next(each.device for each in model.parameters() if not each.is_meta)
         self.weights = ModelWeights(model)
         self._architecture = self.weights.architecture
         self._text = text
         self._batches: list[_Rows] = []
+        self._storage = StateStorage()
         layers, name = self._layers(), self._architecture.model_type
         starts = [0, *accumulate(each.count for each in self._architecture.stacks)]
         self._stacks = [range(*ends) for ends in pairwise(starts)]  # numbers of layers
@@ -99,9 +101,9 @@ class LayerwiseRunner:
     def __enter__(self) -> LayerwiseRunner:
         import torch
 
-        self._model.eval()
+        self.module.eval()
         with ExitStack() as stack:
-            stack.callback(self._model.train, self._training)
+            stack.callback(self.module.train, self._training)
             stack.enter_context(torch.no_grad())
             stack.enter_context(limited_memory(self._device.type))
             self._begin()
@@ -122,7 +124,7 @@ class LayerwiseRunner:
         self._reach(layer)
         with ExitStack() as stack:
             stack.enter_context(self.held(layer))
-            sums = moments_of_layer(self._model, self._architecture, layer)
+            sums = moments_of_layer(self.module, self._architecture, layer)
             for each in sums.values():
                 stack.enter_context(each.watching())
             for batch in self._batches:
@@ -130,7 +132,7 @@ class LayerwiseRunner:
                     each.half, each.kept = batch.half, batch.kept
                 hidden = self._through(layer, batch, batch.hidden)
                 if advance:
-                    batch.hidden = hidden
+                    batch.hidden = self._storage.replaced(batch.hidden, hidden)
         return {
             index: halves
             for indices, each in sums.items()
@@ -142,7 +144,8 @@ class LayerwiseRunner:
         self._reach(layer)
         with self.held(layer):
             for batch in self._batches:
-                batch.hidden = self._through(layer, batch, batch.hidden)
+                hidden = self._through(layer, batch, batch.hidden)
+                batch.hidden = self._storage.replaced(batch.hidden, hidden)
 
     def held_out_states(self, tokens: int) -> BatchStates:
         """Hidden states of some held-out tokens as they are now, for `final_states`.
@@ -151,7 +154,7 @@ class LayerwiseRunner:
             tokens: Fewest tokens, if there are as many; whole batches are taken, evenly spread.
         """
         held_out = [batch for batch in self._batches if batch.half == "held_out"]
-        return [(batch, batch.hidden) for batch in _spread(held_out, tokens)]
+        return [(batch, batch.hidden.clone()) for batch in _spread(held_out, tokens)]
 
     def final_states(self, layer: int, states: BatchStates) -> Tensor:
         """Hidden states behind the last layer, from those before `layer`.
@@ -181,11 +184,11 @@ class LayerwiseRunner:
         ids = torch.zeros(len(rows), 1, dtype=torch.long, device=rows.device)
         (capturer,) = self._capturers
         return capturer.behind(
-            states, lambda: self._model(input_ids=ids, use_cache=False).logits[:, 0]
+            states, lambda: self.module(input_ids=ids, use_cache=False).logits[:, 0]
         )
 
     def _module(self, layer: int) -> nn.Module:
-        return self._model.get_submodule(self._architecture.layer_names[layer])
+        return self.module.get_submodule(self._architecture.layer_names[layer])
 
     def _layers(self) -> list[nn.Module]:
         return [self._module(layer) for layer in range(self._architecture.layers)]
@@ -193,7 +196,7 @@ class LayerwiseRunner:
     def _through(self, layer: int, batch: _Rows, hidden: Tensor) -> Tensor:
         """Hidden states of a batch behind a layer."""
         call = batch.calls[layer - self._stacks[self._stack].start]
-        return call.run(self._module(layer), hidden)
+        return call.run(self._module(layer), hidden.to(self._device))
 
     def _begin(self) -> None:
         """Embed every batch, and capture the arguments of the layers."""
@@ -203,7 +206,7 @@ class LayerwiseRunner:
             self._check_layers(batch.fullest_row())
         self._stack = 0
         for half, batch in ((half, batch) for half, batches in halves for batch in batches):
-            self._batches.append(self._before(0, batch, half))
+            self._batches.append(self._stored(self._before(0, batch, half)))
 
     def _reach(self, layer: int) -> None:
         """Take every batch to the stack of a layer, behind those that all of it has passed."""
@@ -211,7 +214,13 @@ class LayerwiseRunner:
             return
         self._stack += 1
         for number, each in enumerate(self._batches):
-            self._batches[number] = self._before(self._stack, each.batch, each.half, each.hidden)
+            hidden = each.hidden.to(self._device)
+            rows = self._before(self._stack, each.batch, each.half, hidden)
+            self._batches[number] = self._stored(rows)
+
+    def _stored(self, rows: _Rows) -> _Rows:
+        """A batch with its hidden states where they stay."""
+        return replace(rows, hidden=self._storage.placed(rows.hidden))
 
     def _before(
         self, stack: int, batch: TokenBatch, half: str, encoded: Tensor | None = None
@@ -237,7 +246,7 @@ class LayerwiseRunner:
 
     def _owner(self, stack: int) -> nn.Module:
         """The module that runs the layers of a stack."""
-        return self._model.get_submodule(self._architecture.stems[stack].rpartition(".")[0])
+        return self.module.get_submodule(self._architecture.stems[stack].rpartition(".")[0])
 
     def _inputs(self, arguments: Mapping[str, Tensor]) -> dict[str, Any]:
         """Arguments of a model, on its device; it keeps no cache."""
@@ -251,7 +260,7 @@ class LayerwiseRunner:
         """
         name = self._architecture.model_type
         inputs = self._inputs(row.arguments)
-        outputs = whole_pass(self._model, self._layers(), inputs, name, self.held)
+        outputs = whole_pass(self.module, self._layers(), inputs, name, self.held)
         hidden = None
         for stack, layers in enumerate(self._stacks):
             self._stack = stack
@@ -269,7 +278,7 @@ class LayerwiseRunner:
                     )
 
     def _check_vocabulary(self) -> None:
-        embedding: Any = self._model.get_input_embeddings()  # type: ignore[operator]
+        embedding: Any = self.module.get_input_embeddings()  # type: ignore[operator]
         size = int(embedding.weight.shape[0])
         for part in self._text.parts:
             highest = int(part.input_ids.max())

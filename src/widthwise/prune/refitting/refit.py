@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ...arch import Architecture
@@ -23,6 +25,7 @@ from ..calibration.text_mix import is_named
 from ..opened_model import OpenedModel, open_model
 from ..selection import plan_of
 from ..spec import PruneOptions, PruneSpec, spec_of
+from .finished_layers import FinishedLayers
 from .layer_fit import GroupCut, group_cuts, neuron_order, temporarily_cut
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ def refit(
     *,
     sequential: bool = True,
     widths: Sequence[int] | None = None,
+    work: Path | None = None,
     progress: LayerCallback | None = None,
     **asked: Unpack[RefitOptions],
 ) -> Refit:
@@ -56,6 +60,9 @@ def refit(
         spec: The width and the criterion, any of them: the refit is made for whatever stays.
         sequential: False refits every layer on the activations of the dense model, in one pass.
         widths: Neurons to keep in each layer, in place of as many in all of them.
+        work: Folder for layers that are done, which must be there, and be used for nothing else: a
+            refit that was ended goes on after the layer that it had reached, and the new weights of
+            down_proj are not kept in memory. It must stay as long as the result is used.
         progress: Function that is called with each layer that is done.
         **asked: In place of `spec`, what `PruneOptions` name, the criterion being `activation` by
             default; and the text, as `TextOptions` name it.
@@ -65,7 +72,8 @@ def refit(
         TargetError, PlanError, CheckpointError, UnsupportedModelError: as their messages say.
 
     Cost: two forward passes and the moments, 1.3 I^2 multiplications and additions a layer and
-    token; I^3 operations a layer.
+    token; I^3 operations a layer. Memory: of a model on disk its embeddings and one layer, the
+    hidden states of the text, and what a layer's refit takes (docs/calibrated.md).
     """
     text = TextRequest.of(asked)
     spec = spec_of(spec, asked, "activation", function=refit, options=RefitOptions)
@@ -76,21 +84,45 @@ def refit(
         check_request(text, weights.architecture)
         read = text.read(opened)
         check_tokens(read.summaries, weights.architecture)
-        layered = opened.by_layers
-        with LayerwiseRunner(layered.module, read, layered.held) as runner:
-            cuts: list[GroupCut] = []
+        inputs = repr((fingerprint(weights), spec, counts, sequential, read.summaries))
+        done, cut = FinishedLayers(work, inputs), partial(_cut_groups, weights, spec, counts)
+        cuts: list[GroupCut] = []
+        with LayerwiseRunner(opened.by_layers.module, read, opened.by_layers.held) as runner:
             for layer in each_layer(weights.architecture.layers, progress):
-                with runner.held(layer):
-                    moments = runner.moments(layer, advance=not sequential)
-                    made = {
-                        group: group_cuts(weights, group, halves, spec, [counts[group]])[0]
-                        for group, halves in moments.items()
-                    }
-                    cuts += made.values()
-                    if sequential:
-                        with temporarily_cut(layered.module, runner.weights.architecture, made):
-                            runner.advance(layer)
+                cuts += _walked(runner, layer, done, cut, sequential=sequential).values()
         return _refit(weights, spec, cuts, read.summaries, sequential=sequential)
+
+
+def _walked(
+    runner: LayerwiseRunner,
+    layer: int,
+    done: FinishedLayers,
+    cut: Callable[[Mapping[int, FitAndHoldout]], dict[int, GroupCut]],
+    *,
+    sequential: bool,
+) -> dict[int, GroupCut]:
+    """The groups of the layer that comes next, cut; hidden states are behind it after that."""
+    with runner.held(layer):
+        made = done.cuts(layer)
+        is_new = made is None
+        if made is None:
+            made = done.add(layer, cut(runner.moments(layer, advance=not sequential)))
+        if sequential:
+            with temporarily_cut(runner.module, runner.weights.architecture, made):
+                runner.advance(layer)
+        elif not is_new:
+            runner.advance(layer)
+    return made
+
+
+def _cut_groups(
+    weights: Weights, spec: PruneSpec, counts: Sequence[int], moments: Mapping[int, FitAndHoldout]
+) -> dict[int, GroupCut]:
+    """The groups of a layer, each cut to as many neurons as `counts` has for it."""
+    return {
+        group: group_cuts(weights, group, halves, spec, [counts[group]])[0]
+        for group, halves in moments.items()
+    }
 
 
 def refits(

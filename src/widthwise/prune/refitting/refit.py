@@ -84,7 +84,7 @@ def refit(
         check_request(text, weights.architecture)
         read = text.read(opened)
         check_tokens(read.summaries, weights.architecture)
-        inputs = repr((fingerprint(weights), spec, counts, sequential, read.summaries))
+        inputs = repr((fingerprint(weights), spec, counts, sequential, read.fingerprint))
         done, cut = FinishedLayers(work, inputs), partial(_cut_groups, weights, spec, counts)
         cuts: list[GroupCut] = []
         with LayerwiseRunner(opened.by_layers.module, read, opened.by_layers.held) as runner:

@@ -159,7 +159,7 @@ def test_column_of_prose_is_taken_and_ids_are_not(row: Any, text: str) -> None:
         ({"tokens": [[float(i) for i in range(40)]]}, "in column tokens it holds numbers"),
         (
             {"messages": [USER, {"who": "?"}], "id": HASH},
-            "no column of it is text, of messages, id",
+            "a conversation in its column messages cannot be read; each turn must have role",
         ),
     ],
 )
@@ -184,6 +184,47 @@ def test_turn_that_the_template_leaves_out_is_not_lost(template: ChatTemplate) -
     (text,) = reader.texts([{"messages": [USER, tool, ASSISTANT]}], "rows.jsonl")
     assert text == f"{ASK}\n\n{tool['content']}\n\n{ANSWER}"
     assert list(reader.notes) == ["column messages, turns joined"]
+
+
+CALL = {"type": "function", "function": {"name": "look_up", "arguments": '{"river": "Elbe"}'}}
+
+
+def test_calls_that_the_template_leaves_out_are_not_lost(template: ChatTemplate) -> None:
+    """Without a word of its own, the turn of a call would be an empty one."""
+    reader = RowReader(template)
+    turns = [USER, {"role": "assistant", "tool_calls": [CALL]}, ASSISTANT]
+    (text,) = reader.texts([{"messages": turns}], "rows.jsonl")
+    assert "look_up" in text
+    assert "Elbe" in text
+    assert list(reader.notes) == ["column messages, turns joined"]
+
+
+def test_uses_of_tools_among_the_parts_of_a_message_are_kept() -> None:
+    use = {"type": "tool_use", "id": "t", "name": "look_up", "input": {"river": "Elbe"}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "Y"}]}
+    said = {"role": "assistant", "content": [{"type": "text", "text": "I look."}, use]}
+    text = one({"messages": [USER, said, {"role": "user", "content": [result]}]})
+    assert text == f'{ASK}\n\nI look.\n{{"name": "look_up", "input": {{"river": "Elbe"}}}}\n\nY'
+
+
+@pytest.mark.parametrize(
+    ("full", "empty"),
+    [
+        ({"messages": [USER, ASSISTANT], "id": HASH}, {"messages": [], "id": HASH}),
+        ({"messages": [USER, ASSISTANT], "id": HASH}, {"messages": None, "id": HASH}),
+        ({"text": ANSWER, "title": "the end of it"}, {"text": None, "title": "the end of it"}),
+        ({"content": ANSWER, "path": "a b c"}, {"content": "", "path": "a b c"}),
+    ],
+)
+def test_a_row_without_the_text_that_others_have_is_passed_over(full: Any, empty: Any) -> None:
+    for rows in ([full, empty, full], [empty, full, full]):
+        assert len(list(RowReader().texts(rows, "rows.jsonl"))) == 2
+
+
+def test_a_turn_that_cannot_be_read_is_called_so() -> None:
+    rows = [{"messages": [USER, ASSISTANT]}, {"messages": [{"role": "user"}], "id": "7"}]
+    with pytest.raises(RunError, match="a conversation in its column messages cannot be read"):
+        list(RowReader().texts(rows, "rows.jsonl"))
 
 
 def test_reader_names_the_columns_that_it_used() -> None:

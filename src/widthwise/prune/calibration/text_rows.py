@@ -31,6 +31,7 @@ _ROLES = {
     "bot": "assistant",
     "model": "assistant",
     "ai": "assistant",
+    "function_call": "assistant",
     "observation": "tool",
     "function": "tool",
 }
@@ -93,6 +94,8 @@ class RowReader:
         known = [n for n in (*preferred, *_TEXT) if isinstance(row.get(n), str)]
         if known:
             return self._noted(str(row[known[0]]), f"column {known[0]}")
+        if _is_empty(row, first):
+            return ""
         column = _only_prose(first, row, where)
         return self._noted(str(row.get(column) or ""), f"column {column}")
 
@@ -189,6 +192,10 @@ def _content(value: Any) -> str | None:
         return str(value["text"])
     if isinstance(value, Mapping) and isinstance(value.get("parts"), list):
         return _content(value["parts"])
+    if isinstance(value, Mapping) and value.get("type") == "tool_use":
+        return json.dumps({"name": value.get("name"), "input": value.get("input")})
+    if isinstance(value, Mapping) and value.get("type") == "tool_result":
+        return _content(value.get("content"))
     if not isinstance(value, list):
         return None
     parts = [part if isinstance(part, str) else _content(part) for part in value]
@@ -246,9 +253,18 @@ def _by_template(template: ChatTemplate, turns: Sequence[Turn]) -> str | None:
             text = template.write(messages)
         except (TemplateError, TypeError, ValueError, KeyError):
             continue
-        if all(turn["content"].rpartition(CLOSE)[2].strip() in text for turn in turns):
+        said = [turn["content"].rpartition(CLOSE)[2].strip() for turn in turns]
+        if all(each in text for each in (*said, *_called(turns))):
             return text
     return None
+
+
+def _called(turns: Sequence[Turn]) -> Iterator[str]:
+    """Names of the functions that turns call."""
+    for call in (call for turn in turns for call in turn.get("tool_calls") or ()):
+        function = call.get("function", call) if isinstance(call, Mapping) else None
+        if isinstance(function, Mapping) and isinstance(function.get("name"), str):
+            yield function["name"]
 
 
 def _turn_text(turn: Turn) -> str:
@@ -256,6 +272,12 @@ def _turn_text(turn: Turn) -> str:
     calls = turn.get("tool_calls")
     thoughts = [turn[key] for key in _THOUGHT_KEYS if isinstance(turn.get(key), str)]
     return "\n".join(filter(None, [*thoughts, turn["content"], json.dumps(calls) if calls else ""]))
+
+
+def _is_empty(row: Mapping[str, Any], first: Sequence[Any]) -> bool:
+    """Whether a row has nothing in the column that is the text of others."""
+    empty = [name for name in (*CONVERSATIONS, "text", *_TEXT) if name in row and not row[name]]
+    return any(isinstance(other, Mapping) and other.get(name) for other in first for name in empty)
 
 
 def _only_prose(first: Sequence[Any], row: Mapping[str, Any], where: str) -> str:
@@ -270,6 +292,12 @@ def _only_prose(first: Sequence[Any], row: Mapping[str, Any], where: str) -> str
     if len(prose) == 1 and prose[0] in row:
         return str(prose[0])
     ids = [name for name, value in row.items() if _are_ids(value)]
+    broken = [name for name in CONVERSATIONS if isinstance(row.get(name), list) and row[name]]
+    if broken and not prose:
+        raise RunError(
+            f"{where}: a conversation in its column {broken[0]} cannot be read; each turn must "
+            "have role and content, or from and value"
+        )
     if ids and not prose:
         raise RunError(f"{where}: in column {ids[0]} it {NUMBERS}")
     what = "no column of it is text" if not prose else "it is not clear which column is its text"

@@ -73,12 +73,12 @@ def open_unpacked(path: Path) -> BinaryIO:
     return gzip.open(path, "rb") if is_packed else open(path, "rb")  # type: ignore[return-value]
 
 
-def lfs_pointer(path: Path) -> str | None:
-    """The fault of weights that are a pointer of git-lfs; None of any other file."""
+def lfs_pointer(path: Path, what: str = "the weights") -> str | None:
+    """The fault of a file that is a pointer of git-lfs to what it should be; None of any other."""
     with open(path, "rb") as file:
         if file.read(len(_LFS)) != _LFS:
             return None
-    return "is a pointer of git-lfs to the weights and not the weights: git lfs pull"
+    return f"is a pointer of git-lfs to {what} and not {what}: git lfs pull"
 
 
 def files_in(folder: Path) -> list[Path]:

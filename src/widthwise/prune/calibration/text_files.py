@@ -15,7 +15,9 @@ from typing import Any, TextIO, TypeVar
 
 from ...assets import benchmark_rows, coqa_passages, mmlu_subjects
 from ...errors import RunError
-from ...io import check_plain_text, files_in, holds_rows, is_data_card, open_unpacked
+from ...io import check_plain_text, holds_rows, lfs_pointer, open_unpacked
+from .text_folder import SOURCES, SUFFIXES, folder_text, kind_of, source_fault
+from .text_mix import split_off
 from .text_rows import CONVERSATIONS, RowReader, is_conversation
 
 Item = TypeVar("Item")
@@ -23,12 +25,6 @@ Item = TypeVar("Item")
 _PIECE_CHARACTERS = 4000
 _READ_CHARACTERS = 1 << 16
 _AT_ONCE = 128  # files that take turns: each is open, and systems allow 256 at least
-_SUFFIXES = (".txt", ".md", ".rst", ".jsonl", ".ndjson", ".json", ".parquet")  # .gz of all but last
-_OTHER_DATA = tuple(
-    ".arrow .bin .bz2 .csv .feather .h5 .idx .lz4 .mds .mmap .npy .npz .pkl .pt .tar .tfrecord "
-    ".tgz .tsv .xz .zip .zst .zstd".split()
-)
-_MOVE_OUT = "write it as text, JSON lines or Parquet, or move it out of the folder"
 
 # Texts of the embedded data that no task of ours scores: prose, and questions of several kinds. All
 # are validation splits, and of those only MMLU's belongs to a task of `evaluate`, which scores its
@@ -80,57 +76,52 @@ def embedded_streams() -> list[Iterator[str]]:
 def open_streams(source: str, reader: RowReader) -> list[Iterator[str]]:
     """Pieces of a text, a stream a file; a file is opened when its first piece is asked for.
 
+    Args:
+        source: A file, a folder or a data set of the hub, of which a split may be named behind it:
+            `data@test`; a path that exists is one.
+        reader: Notes how rows are read, and which files.
+
     Raises:
         RunError: There is no such text, or data lies in the folder that would be passed over.
     """
-    path = Path(os.path.expanduser(source))
+    name, split = split_off(source)
+    path = Path(os.path.expanduser(name))
     if path.is_dir():
-        below = files_in(path)
-        _check_all_text(below)
-        files = [file for file in below if _kind(file) in _SUFFIXES]
-        if not files:
-            kinds = f"{', '.join(_SUFFIXES)}, and .gz of all but the last"
-            raise RunError(f"{path}: holds no file of text ({kinds})")
-        texts = [file for file in files if not is_data_card(file)]
-        return [_file(file, reader) for file in texts or files]
+        text = folder_text(path, split)
+        if text.note:
+            reader.notes[text.note] = None
+        return [_file(file, reader, is_code=text.is_code) for file in text.files]
     if path.is_file():
+        if split is not None:
+            raise RunError(f"{name}: is one file, which has no splits; drop @{split}")
         return [_file(path, reader)]
-    is_local = path.exists() or path.is_symlink() or _kind(path) in _SUFFIXES
-    if not is_local and re.fullmatch(r"\w[\w.-]*/[\w.-]+(:[\w.-]+)?", source):
-        return [_from_hub(source, reader)]
+    is_local = path.exists() or path.is_symlink() or kind_of(path) in (*SUFFIXES, *SOURCES)
+    if not is_local and re.fullmatch(r"\w[\w.-]*/[\w.-]+(:[\w.-]+)?", name):
+        return [_from_hub(name, split or "train", reader)]
     raise RunError(
         f"{source}: no such file or folder of text, nor a data set of the hub (org/name)"
     )
 
 
-def _kind(file: Path) -> str:
-    """The suffix that says what is in a file; none of packed Parquet, which no reader takes."""
-    inner = Path(file.name.removesuffix(".gz")).suffix
-    return "" if file.suffix == ".gz" and inner == ".parquet" else inner
-
-
-def _check_all_text(files: Sequence[Path]) -> None:
-    """Raise RunError where there is data that would be passed over."""
-    for file in files:
-        if file.suffix.lower() in _OTHER_DATA:
-            check_plain_text(file, tables=True)
-            raise RunError(f"{file}: cannot be read as text; {_MOVE_OUT}")
-
-
-def _file(path: Path, reader: RowReader | None = None) -> Iterator[str]:
-    """Pieces of one file: rows of a table, or paragraphs of a text."""
+def _file(path: Path, reader: RowReader | None = None, *, is_code: bool = False) -> Iterator[str]:
+    """Pieces of one file: rows of a table, or paragraphs of a text; none of a faulty source."""
     reader = reader or RowReader()
+    if is_code and (fault := source_fault(path)):
+        reader.left_out[fault] += 1
+        return
     with _readable(path):
-        if _kind(path) == ".parquet":
+        if pointer := lfs_pointer(path, "the text"):
+            raise RunError(f"{path}: {pointer}")
+        if kind_of(path) == ".parquet":
             yield from reader.texts(_parquet(path), str(path))
             return
         check_plain_text(path)
-        if _kind(path) in (".csv", ".tsv"):
+        if kind_of(path) in (".csv", ".tsv"):
             check_plain_text(path, tables=True)
         with TextIOWrapper(open_unpacked(path), encoding="utf-8-sig") as file:
-            if _kind(path) == ".json":
+            if kind_of(path) == ".json":
                 yield from reader.texts(_json(file.read()), str(path))
-            elif _kind(path) in (".jsonl", ".ndjson") or holds_rows(path):
+            elif kind_of(path) in (".jsonl", ".ndjson") or holds_rows(path):
                 yield from reader.texts(_lines(file), str(path))
             else:
                 yield from _pieces(file)
@@ -214,7 +205,7 @@ def _pieces(file: TextIO) -> Iterator[str]:
         rest = rest[end:]
 
 
-def _from_hub(source: str, reader: RowReader) -> Iterator[str]:
+def _from_hub(source: str, split: str, reader: RowReader) -> Iterator[str]:
     try:
         import datasets
     except ImportError as error:
@@ -223,9 +214,10 @@ def _from_hub(source: str, reader: RowReader) -> Iterator[str]:
         ) from error
     name, _, subset = source.partition(":")
     try:
-        rows = datasets.load_dataset(name, subset or None, split="train", streaming=True)
+        rows = datasets.load_dataset(name, subset or None, split=split, streaming=True)
+        reader.notes[f"split {split}"] = None
         yield from reader.texts(islice(rows, 10**6), source)
     except (OSError, ValueError, RuntimeError) as error:
-        raise RunError(
-            f"{source}: it cannot be downloaded from the hub: {str(error).splitlines()[0]}"
-        ) from error
+        said = " ".join(str(error).splitlines()[:2])
+        advice = f"; name a split as in {source}@test" if "split" in said else ""
+        raise RunError(f"{source}: it cannot be downloaded from the hub: {said}{advice}") from error

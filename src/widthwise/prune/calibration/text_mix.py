@@ -103,9 +103,24 @@ def _exists(name: str) -> bool:
     return os.path.lexists(os.path.expanduser(name))
 
 
+def split_off(name: str) -> tuple[str, str | None]:
+    """A text, and the split of it that is named behind it; a path that exists is a text.
+
+    >>> split_off("data@validation"), split_off("data")
+    (('data', 'validation'), ('data', None))
+    """
+    text, mark, split = name.rpartition("@")
+    if not mark or not text or _exists(name) or not re.fullmatch(r"[\w.-]+", split):
+        return name, None
+    return text, split
+
+
 def _whole(name: str) -> str:
-    """The whole path of a file or folder; any other name as it is."""
-    return str(Path(name).expanduser().resolve()) if _exists(name) else name
+    """The whole path of a file or folder, with its split; any other name as it is."""
+    text, split = split_off(name)
+    if not _exists(text):
+        return name
+    return str(Path(text).expanduser().resolve()) + (f"@{split}" if split else "")
 
 
 def _split(text: str) -> list[tuple[str, float]]:

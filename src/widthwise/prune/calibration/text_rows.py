@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -52,10 +53,12 @@ class RowReader:
 
     Attributes:
         notes: How rows were read so far: `"column text"`.
+        left_out: Files that were opened, and not read, by the reason.
     """
 
     def __init__(self, template: ChatTemplate | None = None) -> None:
         self.notes: dict[str, None] = {}
+        self.left_out: Counter[str] = Counter()
         self._template = template
 
     def texts(self, rows: Iterable[Any], where: str) -> Iterator[str]:

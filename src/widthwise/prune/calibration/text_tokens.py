@@ -11,6 +11,7 @@ from ...errors import RunError
 from ...io import is_numbers
 from ...notices import notice
 from .text_files import EMBEDDED_TEXT, embedded_streams, open_streams, round_robin
+from .text_folder import listed
 from .text_mix import TextShare
 from .text_rows import NUMBERS, RowReader
 
@@ -51,6 +52,8 @@ def token_blocks(
         embedded_streams() if text.name is None else open_streams(text.name, reader)
     )
     ids = _token_ids(pieces, tokenizer, most * size, name)
+    if reader.left_out:
+        reader.notes[f"also left out once opened: {listed(reader.left_out)}"] = None
     if reader.notes:
         name = f"{name} ({'; '.join(reader.notes)})"
         notice(f"Text of {name}.")

@@ -1,8 +1,9 @@
 """Cuts have the bytes that they had, and refits the numbers.
 
 `golden/cuts.txt` is what 41e98b0 wrote, byte for byte, but for the two cards of refits, which now
-say of which half of the text their error is, and the code and config of compact cuts, which now
-state widths in `per_layer_config`. Refits themselves lie in `kept`, as it wrote them.
+say of which half of the text their error is, and what the cut loses, and the code and config of
+compact cuts, which now state widths in `per_layer_config`. Refits themselves lie in `kept`, as it
+wrote them.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def test_refits_have_the_numbers_that_they_had(name: str, tmp_path: Path) -> Non
     for layer, like in zip(record.pop("layers"), expected.pop("layers"), strict=True):
         assert len(layer.pop("sha256")) == len(like.pop("sha256")) == 64
         assert layer == pytest.approx(like, rel=1e-4)
+    assert all(loss["divergence"] > 0 for loss in record.pop("losses"))  # 41e98b0 knew none
     assert record == expected
     with Checkpoint(folder, "cut") as checkpoint:
         found = inspect_refit(checkpoint)

@@ -3,7 +3,7 @@
 from .draft_plan import DraftPlan
 from .in_memory import apply, apply_, narrow_tensor, owner_of, set_sizes
 from .plan import MIXTURE_FORMAT, Plan, PlannedKind
-from .refit_result import LEAST_LAM, MOST_LAM, CalibrationSource, LayerFit, Refit
+from .refit_result import LEAST_LAM, MOST_LAM, CalibrationSource, LayerFit, Refit, TextLoss
 from .tensor_cut import cut_tensor
 from .weights import (
     CHUNK_BYTES,
@@ -32,6 +32,7 @@ __all__ = [
     "Plan",
     "PlannedKind",
     "Refit",
+    "TextLoss",
     "Weights",
     "apply",
     "apply_",

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from ..arch import Architecture
 from ..cut import Weights
 from ..errors import PlanError, RunError, UnsupportedModelError
-from .calibration.layer_calls import patched_forward
+from .calibration.exact_projection import exact_projection
 from .calibration.layerwise import LayerwiseRunner
-from .calibration.moments import FitAndHoldout, bfloat16_products
+from .calibration.moments import FitAndHoldout
 from .calibration.second_moments import LayerCallback, each_layer
 from .calibration.text import TextRequest
 from .knapsack import allocate, candidate_widths
@@ -34,7 +33,6 @@ MEASURED_WIDTHS = 3  # of a layer, in addition to the dense one
 READ_TOKENS = 4096  # held-out tokens that are read with one layer cut, and
 JUDGED_TOKENS = 2048  # of these, evenly spread, whose answers are compared
 _LOGITS_BYTES = 2**27  # of float32 logits made at once: 256 tokens of 128k words
-_WORDS = 16_384  # of the vocabulary projected at once, where its weights must be made float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,29 +191,6 @@ def _allowed(architecture: Architecture, spec: PruneSpec) -> tuple[int, ...]:
     return candidate_widths(architecture.intermediate_size, width.alignment, width.width)
 
 
-@contextmanager
-def _exact_projection(model: Any) -> Iterator[None]:
-    """Logits in float32 also where the weights are not: rounded ones would differ by themselves."""
-    import torch
-
-    head: Any = model.get_output_embeddings()
-    if not isinstance(head, torch.nn.Linear) or head.weight.dtype == torch.float32:
-        yield
-        return
-    weight, bias = head.weight, head.bias
-    product = torch.nn.functional.linear
-
-    def forward(hidden: Tensor) -> Tensor:
-        with bfloat16_products() if weight.dtype == torch.bfloat16 else nullcontext():
-            rows = hidden.float()
-            parts = [product(rows, part.float()) for part in torch.split(weight, _WORDS)]
-        logits = torch.cat(parts, dim=-1)
-        return logits if bias is None else logits + bias.float()
-
-    with patched_forward([head], [forward]):
-        yield
-
-
 @dataclass(frozen=True, kw_only=True)
 class LossCurve:
     """One layer's losses: the measured points, and at every allowed width."""
@@ -248,7 +223,7 @@ class KlMeter:
 
         totals = [0.0] * len(cuts)
         head = self.runner.logits
-        with _exact_projection(self.runner.module):
+        with exact_projection(self.runner.module):
             vocabulary = head(self._dense[:1]).shape[-1]
             step = max(1, _LOGITS_BYTES // (4 * vocabulary))
             for start in range(0, self.tokens, step):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckpointError
 from ...io import from_plain
-from ..refit_result import CalibrationSource
+from ..refit_result import CalibrationSource, TextLoss
 from ..weights import CHUNK_BYTES, down_rows
 from .reader import Checkpoint, read_json
 
@@ -48,6 +48,7 @@ class RefitRecord:
         sequential: Whether each layer was fitted behind the layers that were already cut.
         calibration: The calibration text.
         layers: How well each layer was fitted, and its weight.
+        losses: What all of the cut loses on each text.
 
     Raises:
         ValueError: Another format.
@@ -59,6 +60,7 @@ class RefitRecord:
     sequential: bool
     calibration: tuple[CalibrationSource, ...]
     layers: tuple[RefittedLayer, ...]
+    losses: tuple[TextLoss, ...] = field(default=(), metadata={"added_later": True})
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
@@ -83,12 +85,15 @@ def describe(refit: Refit, dtype: Any = None) -> RefitRecord:
         sequential=refit.sequential,
         calibration=refit.parts,
         layers=tuple(layers),
+        losses=refit.losses,
     )
 
 
 def plain(record: RefitRecord) -> dict[str, Any]:
-    """A record as JSON takes it; tokens are stated of experts alone."""
+    """A record as JSON takes it; tokens are stated of experts alone, losses where there are any."""
     data = asdict(record)
+    if not record.losses:
+        del data["losses"]
     for layer in data["layers"]:
         if layer["tokens"] is None:
             del layer["tokens"]

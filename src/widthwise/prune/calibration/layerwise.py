@@ -147,14 +147,21 @@ class LayerwiseRunner:
                 hidden = self._through(layer, batch, batch.hidden)
                 batch.hidden = self._storage.replaced(batch.hidden, hidden)
 
-    def held_out_states(self, tokens: int) -> BatchStates:
+    def held_out_states(self, tokens: int, text: CalibrationText | None = None) -> BatchStates:
         """Hidden states of some held-out tokens as they are now, for `final_states`.
 
         Args:
             tokens: Fewest tokens, if there are as many; whole batches are taken, evenly spread.
+            text: The one, of those that are mixed, that they are of; None for any.
         """
-        held_out = [batch for batch in self._batches if batch.half == "held_out"]
+        of_text = {id(batch) for batch in (text or self._text).held_out}
+        held_out = [each for each in self._batches if id(each.batch) in of_text]
         return [(batch, batch.hidden.clone()) for batch in _spread(held_out, tokens)]
+
+    def through(self, layer: int, states: BatchStates) -> BatchStates:
+        """Hidden states behind a layer, as its weights are now, from those before it."""
+        with self.held(layer):
+            return [(each, self._through(layer, each, hidden)) for each, hidden in states]
 
     def final_states(self, layer: int, states: BatchStates) -> Tensor:
         """Hidden states behind the last layer, from those before `layer`.
@@ -165,8 +172,7 @@ class LayerwiseRunner:
         import torch
 
         for further in range(layer, self._architecture.layers):
-            with self.held(further):
-                states = [(each, self._through(further, each, hidden)) for each, hidden in states]
+            states = self.through(further, states)
         return torch.cat([batch.unpadded(hidden) for batch, hidden in states])
 
     def logits(self, rows: Tensor) -> Tensor:

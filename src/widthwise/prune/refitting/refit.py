@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -27,6 +28,7 @@ from ..selection import plan_of
 from ..spec import PruneOptions, PruneSpec, spec_of
 from .finished_layers import FinishedLayers
 from .layer_fit import GroupCut, group_cuts, neuron_order, temporarily_cut
+from .loss_meter import LossMeter
 
 if TYPE_CHECKING:
     from ..opened_model import Model
@@ -88,9 +90,12 @@ def refit(
         done, cut = FinishedLayers(work, inputs), partial(_cut_groups, weights, spec, counts)
         cuts: list[GroupCut] = []
         with LayerwiseRunner(opened.by_layers.module, read, opened.by_layers.held) as runner:
+            meter = LossMeter(runner, read) if weights.architecture.is_causal else None
             for layer in each_layer(weights.architecture.layers, progress):
-                cuts += _walked(runner, layer, done, cut, sequential=sequential).values()
-        return _refit(weights, spec, cuts, read.summaries, sequential=sequential)
+                cuts += _walked(runner, layer, done, cut, meter, sequential=sequential).values()
+            losses = meter.losses() if meter else ()
+        made = _refit(weights, spec, cuts, read.summaries, sequential=sequential)
+        return replace(made, losses=losses)
 
 
 def _walked(
@@ -98,20 +103,24 @@ def _walked(
     layer: int,
     done: FinishedLayers,
     cut: Callable[[Mapping[int, FitAndHoldout]], dict[int, GroupCut]],
+    meter: LossMeter | None,
     *,
     sequential: bool,
 ) -> dict[int, GroupCut]:
     """The groups of the layer that comes next, cut; hidden states are behind it after that."""
     with runner.held(layer):
         made = done.cuts(layer)
-        is_new = made is None
+        if not sequential and made is not None:
+            runner.advance(layer)
+        if meter:
+            meter.pass_dense(layer)
         if made is None:
             made = done.add(layer, cut(runner.moments(layer, advance=not sequential)))
-        if sequential:
-            with temporarily_cut(runner.module, runner.weights.architecture, made):
+        with temporarily_cut(runner.module, runner.weights.architecture, made):
+            if meter:
+                meter.pass_cut(layer)
+            if sequential:
                 runner.advance(layer)
-        elif not is_new:
-            runner.advance(layer)
     return made
 
 

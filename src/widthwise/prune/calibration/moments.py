@@ -11,7 +11,7 @@ from ...errors import RunError
 
 if TYPE_CHECKING:
     import torch
-    from jaxtyping import Float, Float32, Float64
+    from jaxtyping import Float, Float32, Float64, Int
     from torch import Tensor
 
 HALVES = ("fit", "held_out")
@@ -65,9 +65,26 @@ class Moments:
 
     @property
     def total(self) -> Float32[Tensor, "neurons neurons"]:
-        """The sum, symmetric."""
-        lower = self._total.tril()
-        return lower + lower.tril(-1).T
+        """The sum, symmetric; it changes with what is added."""
+        for start in range(0, len(self._total), _PANEL):
+            stop = start + _PANEL
+            own = self._total[start:stop, start:stop]
+            own.copy_(own.tril() + own.tril(-1).T)
+            self._total[start:stop, stop:] = self._total[stop:, start:stop].T
+        return self._total
+
+    def ordered(
+        self, order: Int[Tensor, " neurons"], where: str
+    ) -> Float32[Tensor, "neurons neurons"]:
+        """The sum, neurons in an order, as a new matrix. Raises as `mean`."""
+        self._check(where)
+        order = order.to(self._total.device)
+        return self.total.index_select(0, order).index_select(1, order)
+
+    def diagonal(self, where: str) -> Float64[Tensor, " neurons"]:
+        """The diagonal of H. Raises as `mean`."""
+        self._check(where)
+        return self._total.diagonal().double().div_(self.tokens)
 
     def mean(self, where: str) -> Float64[Tensor, "neurons neurons"]:
         """H = total / tokens, on the device of the sums.
@@ -75,6 +92,10 @@ class Moments:
         Raises:
             RunError: No token was added, or an activation overflowed; `where` names the layer.
         """
+        self._check(where)
+        return self.total.double().div_(self.tokens)
+
+    def _check(self, where: str) -> None:
         if not self.tokens:
             raise RunError(f"{where}: no token to calibrate on; all of the batches are padding")
         if not self._total.diagonal().isfinite().all():
@@ -82,8 +103,6 @@ class Moments:
                 f"{where}: its activations are not finite: they overflow in this dtype (load the "
                 "model in bfloat16 or float32), or weights up to this layer hold NaN or Inf"
             )
-        mean = self.total.double()
-        return mean.div_(self.tokens)
 
 
 @contextmanager

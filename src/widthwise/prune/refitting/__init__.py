@@ -2,11 +2,12 @@
 
 from .layer_fit import RIDGES, GroupCut, group_cuts, neuron_order, temporarily_cut
 from .refit import refit, refits
-from .ridge import Ridge, obs_order, output_power, weight_fallback
+from .ridge import Removal, Ridge, obs_order, output_power
 
 __all__ = [
     "RIDGES",
     "GroupCut",
+    "Removal",
     "Ridge",
     "group_cuts",
     "neuron_order",
@@ -15,5 +16,4 @@ __all__ = [
     "refit",
     "refits",
     "temporarily_cut",
-    "weight_fallback",
 ]

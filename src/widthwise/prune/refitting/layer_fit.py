@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...arch import Architecture, has_odd_rows
@@ -19,14 +19,14 @@ from ...cut import (
 )
 from ...errors import CheckpointError, RunError
 from ...io import TORCH_DTYPES
-from ..calibration.moments import FitAndHoldout
+from ..calibration.moments import FitAndHoldout, Moments
 from ..criteria import best_first
 from ..selection import score_group
 from ..spec import PruneSpec
-from .ridge import Ridge, obs_order, output_power, weight_fallback
+from .ridge import Removal, Ridge, obs_order
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Int
+    from jaxtyping import Float, Int
     from torch import Tensor, nn
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
@@ -46,13 +46,18 @@ def neuron_order(
     weights: Weights,
     group: int,
     spec: PruneSpec,
-    moment: Float64[Tensor, "m m"],
-    weight: Float64[Tensor, "m d"],
+    moments: Moments,
 ) -> Int[Tensor, " m"]:
-    """Neurons of a group, best first, by any criterion. Arguments as for `obs_order`."""
+    """Neurons of a group, best first, by any criterion.
+
+    Raises:
+        RunError: As `Moments.mean` and `obs_order`.
+    """
+    where = weights.architecture.groups[group].name
     if spec.criterion == "obs":
-        return obs_order(moment, weight, weights.architecture.groups[group].name)
-    norms = {group: moment.diagonal().sqrt().float().cpu()}
+        moment = moments.mean(where)
+        return obs_order(moment, down_rows(weights, group).T.to(moment), where)
+    norms = {group: moments.diagonal(where).sqrt().float().cpu()}
     scores = score_group(weights, group, spec.criterion, spec.seed, norms)
     return best_first(scores)
 
@@ -75,54 +80,80 @@ def group_cuts(
     import torch
 
     where = weights.architecture.groups[group].name
-    moment, held_out = halves.fit.mean(where), halves.held_out.mean(where)
-    weight = down_rows(weights, group).T.to(moment)
-    order = neuron_order(weights, group, spec, moment, weight)
-    lam, ridge = _best_ridge(moment, held_out, weight, order, where)
-    curve, whole = tuple(ridge.curve().tolist()), output_power(held_out, weight)
-    both = Ridge(halves.fit.merged(halves.held_out).mean(where), weight, order, lam, where)
+    order = neuron_order(weights, group, spec, halves.fit)
+    moments = [half.ordered(order, where) for half in (halves.fit, halves.held_out)]
+    weight = down_rows(weights, group).T.to(moments[0])[order.to(moments[0].device)]
+    lam, fits = _fits(moments, weight, widths, where)
+    both = moments[0].add_(moments[1])
+    ridge, cuts = Ridge(both, lam, where, max(widths)), []
     tensor = weights.architecture.tensors[weights.architecture.groups[group].down]
     stored = getattr(torch, TORCH_DTYPES[spec.stored_dtype or tensor.dtype])
-    cuts = []
-    for width in widths:
-        kept = order[:width]
-        values = ridge.at(width)
-        fit = LayerFit(
-            lam=lam,
-            fit_error=ridge.error(width, values),
-            held_out_error=output_power(held_out, weight_fallback(weight, kept, values)) / whole,
-            curve=curve,
-            tokens=halves.sent,
-        )
-        ascending, places = kept.sort()
-        down = both.at(width)[places.to(weight.device)].T.cpu().to(stored).contiguous()
+    for width, fit in zip(widths, fits, strict=True):
+        down = weight[:width] + ridge.change(Removal(both, weight, width))
+        ascending, places = order[:width].sort()
+        down = down[places.to(down.device)].T.cpu().to(stored).contiguous()
         if not torch.isfinite(down).all():
             raise CheckpointError(f"{where}: the refit has values too large for {stored}")
-        cuts.append(GroupCut(keep=tuple(ascending.tolist()), down=down, fit=fit))
+        cuts.append(
+            GroupCut(
+                keep=tuple(ascending.tolist()), down=down, fit=replace(fit, tokens=halves.sent)
+            )
+        )
     return cuts
 
 
-def _best_ridge(
-    moment: Tensor, held_out: Tensor, weight: Tensor, order: Tensor, where: str
-) -> tuple[float, Ridge]:
-    """The ridge that errs least on the held-out half when half of the neurons stay."""
-    kept, tried, waiting = order[: max(1, len(order) // 2)], [], list(RIDGES)
-    best: tuple[float, float, Ridge] | None = None
+def _fits(
+    moments: Sequence[Tensor], weight: Tensor, widths: Sequence[int], where: str
+) -> tuple[float, list[LayerFit]]:
+    """The ridge, and how well each width does that is fitted to the first half of the text.
+
+    Args:
+        moments: Of both halves, in the order in which neurons are kept.
+        weight: The transpose of down_proj, in the same order.
+        widths: Numbers of neurons to keep.
+        where: Name of the layer, for errors.
+    """
+    half = max(1, len(weight) // 2)
+    fit, held_out = (Removal(moment, weight, half) for moment in moments)
+    outputs = [each.loss(-weight[:half]) for each in (fit, held_out)]
+    lam = best_ridge(moments[0], fit, held_out, where)
+    ridge, fits = Ridge(moments[0], lam, where), []
+    curve = tuple(ridge.curve(weight).tolist())
+    for width in widths:
+        removals = [Removal(moment, weight, width) for moment in moments]
+        change = ridge.change(removals[0])
+        errors = [
+            each.loss(change) / output for each, output in zip(removals, outputs, strict=True)
+        ]
+        fits.append(LayerFit(lam=lam, fit_error=errors[0], held_out_error=errors[1], curve=curve))
+    return lam, fits
+
+
+def best_ridge(moment: Float[Tensor, "m m"], fit: Removal, held_out: Removal, where: str) -> float:
+    """The ridge that errs least on the held-out half when half of the neurons stay.
+
+    Args:
+        moment: That of the half that is fitted.
+        fit, held_out: What both halves lose with the other neurons.
+        where: Name of the layer, for errors.
+
+    Raises:
+        RunError: The moments allow none.
+    """
+    tried: dict[float, float] = {}
+    waiting, best = list(RIDGES), 0.0
     while waiting:
         lam = waiting.pop(0)
         try:
-            ridge = Ridge(moment, weight, order, lam, where)
+            change = Ridge(moment, lam, where, fit.kept).change(fit)
         except RunError:
-            if best is None or lam > best[1]:
+            if not tried or lam > best:
                 raise
             break  # less ridge than the moments allow: the best is the least that they do
-        error = output_power(held_out, weight_fallback(weight, kept, ridge.at(len(kept))))
-        tried.append(lam)
-        if best is None or error < best[0]:
-            best = error, lam, ridge
-        waiting = waiting or _beyond(best[1], tried)
-    assert best is not None
-    return best[1], best[2]
+        tried[lam] = held_out.loss(change)
+        best = min(tried, key=tried.__getitem__)
+        waiting = waiting or _beyond(best, list(tried))
+    return best
 
 
 def _beyond(best: float, tried: Sequence[float]) -> list[float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ...arch import Architecture
-from ...cut import CalibrationSource, Plan, Refit, Weights, down_rows, fingerprint
+from ...cut import CalibrationSource, Plan, Refit, Weights, fingerprint
 from ...errors import PlanError, RunError
 from ..calibration.layerwise import LayerwiseRunner
 from ..calibration.moments import FitAndHoldout
@@ -240,9 +240,7 @@ def plan_by_moments(
     with _dense_moments(model, request) as (_, of_layer):
         for layer in each_layer(weights.architecture.layers, progress):
             for group, halves in of_layer(layer):
-                moment = halves.fit.mean(weights.architecture.groups[group].name)
-                weight = down_rows(weights, group).T.to(moment)
-                order = neuron_order(weights, group, spec, moment, weight)
+                order = neuron_order(weights, group, spec, halves.fit)
                 keep.append(tuple(sorted(order[: counts[group]].tolist())))
     return plan_of(weights, width, spec, tuple(keep), fingerprint(weights))
 

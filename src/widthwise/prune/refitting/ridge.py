@@ -152,7 +152,7 @@ class Ridge:
         RunError: H + lam I is not positive definite.
 
     Cost: of the widest k^3 / 3 operations; of a change 2 k^2 d.
-    Memory: two matrices of k^2, of float64 where float32 will not do.
+    Memory: one matrix of k^2, of float64 where float32 will not do.
     """
 
     def __init__(
@@ -251,20 +251,21 @@ def _panels(size: int) -> Iterator[tuple[int, int]]:
 
 
 def cholesky(matrix: Float[Tensor, "m m"], where: str) -> Float[Tensor, "m m"]:
-    """Lower Cholesky factor.
+    """Lower Cholesky factor, which takes the place of the matrix.
 
     Raises:
         RunError: The matrix is not positive definite.
     """
     import torch
 
-    if not matrix.any():
+    if not matrix.diagonal().any():
         raise RunError(
             f"{where}: none of its neurons is active on any token: its weights or its inputs are "
             "zeros"
         )
-    factor: Tensor
-    factor, info = torch.linalg.cholesky_ex(matrix)
+    factor = matrix.T  # stored by columns, as LAPACK has it, so that no copy is made
+    info = torch.zeros((), dtype=torch.int32, device=matrix.device)
+    torch.linalg.cholesky_ex(factor, out=(factor, info))
     if int(info) or not torch.isfinite(factor.diagonal()).all():
         raise RunError(
             f"{where}: the second moments of its activations are not positive definite "

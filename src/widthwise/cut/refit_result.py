@@ -100,10 +100,10 @@ class LayerFit:
 
     Attributes:
         lam: Ridge, as a share of the mean of the diagonal of the second moments; the best on the
-            held-out half of `RIDGES`, and beyond an end of these of more in steps of ten.
+            held-out half of those tried: `RIDGES`, and further ones until the error rises.
         fit_error: On the half that the refit is made from.
         held_out_error: On the other half, to which no weight was fitted. It chose `lam` among
-            four or more, so that on a third text the error is likely a little larger.
+            three or more, so that on a third text the error is likely a little larger.
         tokens: Tokens that the router sent to the expert; None of a block that all tokens pass.
         curve: Loss at every width from 0 to I as a share of that at 0, on the first half, the
             ridge counted in. What an allocation of widths to layers starts from.

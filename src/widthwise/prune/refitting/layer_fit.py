@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor, nn
 
-RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
+RIDGES = (1e-1, 1.0)
 _STEP = 10.0
 
 
@@ -131,6 +131,9 @@ def _fits(
 
 def best_ridge(moment: Float[Tensor, "m m"], fit: Removal, held_out: Removal, where: str) -> float:
     """The ridge that errs least on the held-out half when half of the neurons stay.
+
+    From the better of `RIDGES`, further ones are tried in steps of ten until the error rises: over
+    the ridge it falls to one minimum on every layer of real models that was looked at.
 
     Args:
         moment: That of the half that is fitted.

@@ -30,3 +30,19 @@ def test_moments_of_bfloat16_are_exact_products_summed_in_float32() -> None:
 def test_no_token_is_told() -> None:
     with pytest.raises(RunError, match="no token to calibrate on"):
         Moments.empty(4).mean("layer 0")
+
+
+def test_a_sum_can_be_read_between_additions_and_in_another_order() -> None:
+    rows = torch.randn(60, 500, generator=torch.Generator().manual_seed(0))
+    moments = Moments.empty(500)
+    moments.add(rows[:30])
+    assert torch.equal(moments.total, moments.total.T)
+    moments.add(rows[30:])
+    exact = rows.double().T @ rows.double()
+    torch.testing.assert_close(moments.total.double(), exact, rtol=0, atol=1e-4)  # |sum| ~ 60
+    order = torch.randperm(500, generator=torch.Generator().manual_seed(1))
+    ordered = moments.ordered(order, "layer 0")
+    assert torch.equal(ordered, moments.total[order][:, order])
+    assert torch.equal(moments.diagonal("layer 0"), moments.mean("layer 0").diagonal())
+    ordered.zero_()
+    assert moments.total.any()

@@ -6,7 +6,7 @@ import gzip
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from transformers import AutoTokenizer
 
 from widthwise.assets import embedded_model
 from widthwise.errors import AssetError, RunError
+from widthwise.notices import shown
 from widthwise.prune import open_model
 from widthwise.prune.calibration import BLOCK_TOKENS, TextRequest, read_text, text_of
 from widthwise.prune.calibration.text import least_tokens
@@ -33,6 +34,9 @@ class Letters:
     def __call__(self, text: str, add_special_tokens: bool = True, **_: Any) -> dict[str, Any]:
         start, end = (self.beginning, self.end) if add_special_tokens else ((), ())
         return {"input_ids": [*start, *(ord(letter) for letter in text), *end]}
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(map(chr, ids))
 
 
 WORDS = " ".join(f"{i} is a number, the one after {i - 1}." for i in range(600))
@@ -80,6 +84,26 @@ def test_a_token_without_an_embedding_is_named(tmp_path: Path) -> None:
         pytest.raises(RunError, match="for which the model has no embedding: its table has 8 rows"),
     ):
         request.read(model)
+
+
+def test_a_single_text_is_warned_of_and_a_mix_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_tokenizer(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text(WORDS)
+    warned = {}
+    with open_model(tiny("llama", vocab_size=257)) as model:
+        for text in ("a.txt", "a.txt:0.5,b.txt:0.5"):
+            told: list[str] = []
+            with shown(told.append):
+                TextRequest(text=text, tokens=2048, tokenizer=tokenizer).read(model)
+            warned[text] = [each for each in told if "is the only calibration text" in each]
+    (warning,) = warned["a.txt"]
+    assert "mix in the embedded text with a.txt:0.7,embedded:0.3" in warning
+    assert not warned["a.txt:0.5,b.txt:0.5"]
 
 
 def test_the_options_of_a_text_are_taken_out_of_what_is_asked() -> None:

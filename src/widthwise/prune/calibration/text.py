@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from ...cut import CalibrationSource
 from ...cut.checkpoint import check_tokens
 from ...errors import RunError
+from ...notices import notice
 from ..opened_model import OpenedModel
 from .text_files import open_streams
 from .text_mix import TextShare, apportioned, is_named, texts_of
@@ -138,6 +139,13 @@ class TextRequest:
         """
         if not is_named(self.text):
             return _for_stacks(text_of(self.text), model)
+        texts = texts_of(self.text)
+        if len(texts) == 1 and texts[0].name is not None:
+            notice(
+                f"Warning: {texts[0]} is the only calibration text, so the cut keeps what text of "
+                "its kind needs and may lose more on other text; mix in the embedded text with "
+                f"{texts[0]}:0.7,embedded:0.3."
+            )
         tokenizer, architecture = self.tokenizer or model.tokenizer, model.weights.architecture
         is_encoder = not architecture.is_causal and len(architecture.stacks) == 1
         text = read_text(self.text, tokenizer, self.tokens, closed=is_encoder)

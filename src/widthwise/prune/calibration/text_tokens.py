@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,10 @@ from .text_files import EMBEDDED_TEXT, embedded_streams, open_streams, round_rob
 from .text_folder import listed
 from .text_mix import TextShare
 from .text_rows import NUMBERS, RowReader
+
+_PASSAGE = 16  # tokens
+_LEAST_DIFFERENT = 0.5  # of passages; sources have .9 of theirs, prose nearly all
+_MOST_FOREIGN = 0.05  # of tokens; English and code have .0005, Russian by an English tokenizer .09
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ def token_blocks(
     if reader.notes:
         name = f"{name} ({'; '.join(reader.notes)})"
         notice(f"Text of {name}.")
+    for warning in _warnings(ids, tokenizer):
+        notice(f"Warning: {name}: {warning}.")
     start, end = _around(tokenizer)
     end = end if closed else []
     step = size - len(start) - len(end)
@@ -76,6 +83,29 @@ def _token_ids(pieces: Iterable[str], tokenizer: Any, tokens: int, name: str) ->
     if ids and is_numbers("".join(read)):
         raise RunError(f"{name}: {NUMBERS}")
     return ids[:tokens]
+
+
+def _warnings(ids: Sequence[int], tokenizer: Any) -> Iterator[str]:
+    """What makes tokens of a text a poor sample of what a model reads."""
+    passages = [tuple(ids[i : i + _PASSAGE]) for i in range(0, len(ids) - _PASSAGE + 1, _PASSAGE)]
+    different = len(set(passages)) / max(1, len(passages))
+    if passages and different < _LEAST_DIFFERENT:
+        yield (
+            f"it repeats itself, only {different:.1%} of its passages of {_PASSAGE} tokens are "
+            "different, so its held-out half says little about other text; take more varied text"
+        )
+    counts = Counter(ids)
+    unknown = getattr(tokenizer, "unk_token_id", None)
+    foreign = sum(
+        count
+        for token, count in counts.items()
+        if token == unknown or "\N{REPLACEMENT CHARACTER}" in tokenizer.decode([token])
+    )
+    if foreign > _MOST_FOREIGN * len(ids):
+        yield (
+            f"{foreign / len(ids):.0%} of its tokens are unknown to the tokenizer or only parts of "
+            "a character, so it is in a language or in signs that the model hardly knows"
+        )
 
 
 def _around(tokenizer: Any) -> tuple[list[int], list[int]]:

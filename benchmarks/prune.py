@@ -32,6 +32,22 @@ SHAPES = {
         "num_attention_heads": 24,
         "head_dim": 128,
     },
+    "8B": {
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "head_dim": 128,
+        "tie_word_embeddings": False,
+    },
+    "70B": {
+        "hidden_size": 8192,
+        "intermediate_size": 28672,
+        "num_hidden_layers": 80,
+        "num_attention_heads": 64,
+        "head_dim": 128,
+        "tie_word_embeddings": False,
+    },
 }
 OPTIPFAIR = """
 import sys, torch, optipfair
@@ -45,20 +61,21 @@ model.save_pretrained(sys.argv[2])
 COPY = "import shutil, sys; shutil.copytree(sys.argv[1], sys.argv[2])"
 
 
-def generate(shape: str, folder: Path) -> Path:
-    """A random bf16 checkpoint of a shape, written layer by layer (never whole in memory)."""
+def generate(shape: str, folder: Path, **changes: int) -> Path:
+    """A random bf16 checkpoint of a shape, written layer by layer (never whole in memory).
+
+    Args:
+        shape: One of `SHAPES`.
+        folder: The folder to make.
+        **changes: Settings of the config in place of the shape's.
+    """
     import torch
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, LlamaConfig
 
-    config = LlamaConfig(
-        **SHAPES[shape],
-        intermediate_size=8192,
-        num_key_value_heads=8,
-        vocab_size=128256,
-        tie_word_embeddings=True,
-        dtype="bfloat16",
-    )
+    usual = {"intermediate_size": 8192, "tie_word_embeddings": True, "vocab_size": 128256}
+    settings = {**usual, **SHAPES[shape], **changes}
+    config = LlamaConfig(**settings, num_key_value_heads=8, dtype="bfloat16")
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     config.architectures = ["LlamaForCausalLM"]
@@ -81,11 +98,11 @@ def generate(shape: str, folder: Path) -> Path:
     return folder
 
 
-def generated(shape: str, place: Path) -> Path:
+def generated(shape: str, place: Path, **changes: int) -> Path:
     """`generate` in a process of its own: a child's peak memory starts at that of its parent."""
     print(f"generating the {shape} shape", file=sys.stderr)
     context = multiprocessing.get_context("spawn")
-    work = context.Process(target=generate, args=(shape, place / shape))
+    work = context.Process(target=generate, args=(shape, place / shape), kwargs=changes)
     work.start()
     work.join()
     if work.exitcode:

@@ -56,6 +56,13 @@ def test_rows_that_are_longer_than_what_is_looked_at_first_are_rows(tmp_path: Pa
     assert list(_file(path)) == ["so long a text " * 3000] * 3
 
 
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "rows.txt"])
+def test_a_line_that_is_half_written_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(lines(ROWS)[:-9])
+    with pytest.raises(RunError, match=r"cannot be read as text: line 3 is no JSON \(Untermin"):
+        list(_file(tmp_path / name))
+
+
 @pytest.mark.parametrize("text", ['{"a": 1}\nis an object.', "[1]\n[2]\nfoot notes", "{no object}"])
 def test_running_text_may_quote_json(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(text)

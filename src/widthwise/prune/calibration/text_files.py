@@ -161,9 +161,14 @@ def _parquet(path: Path) -> Iterator[Any]:
 
 def _lines(lines: Iterable[str]) -> Iterator[Any]:
     """Rows of JSON lines; a line may hold an array of rows as well."""
-    for line in lines:
-        if line.strip():
-            yield from _rows(json.loads(line))
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"line {number:,} is no JSON ({error}); mend or remove it") from error
+        yield from _rows(value)
 
 
 def _json(text: str) -> Iterator[Any]:

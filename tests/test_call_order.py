@@ -42,7 +42,18 @@ def test_a_record_is_made_and_reported_without_a_call_back(
 ) -> None:
     worker = "widthwise.study.study.Processes"
     monkeypatch.setattr(worker, lambda make, devices: InProcess(make, "cpu"))
-    words = ["study", tiny_checkpoint, "--to", "1.4x", "--suite", "embedded:piqa", "--limit", "4"]
+    words = [
+        "study",
+        tiny_checkpoint,
+        "--criterion",
+        "ppm",
+        "--to",
+        "1.4x",
+        "--suite",
+        "embedded:piqa",
+        "--limit",
+        "4",
+    ]
     with climbing_calls() as climbs:
         result = run(*words, "--dtype", "float32", "--device", "cpu", "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output

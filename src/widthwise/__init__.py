@@ -1,6 +1,6 @@
 """How wide should this network be? Cut GLU language models to a width, and see what it does."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"  # first, as what is imported below states it
 
@@ -11,6 +11,7 @@ from .errors import WidthwiseError
 from .prune import (
     Allocation,
     Nested,
+    Pruned,
     PruneOptions,
     PruneSpec,
     TextOptions,
@@ -24,6 +25,9 @@ from .prune.calibration import Calibration, activation_norms, calibrate
 from .prune.healing import HealSettings, heal
 from .prune.refitting import refit, refits
 
+if TYPE_CHECKING:
+    from .prune import prune  # the room of this name, which can be called
+
 __all__ = [
     "Allocation",
     "Architecture",
@@ -34,6 +38,7 @@ __all__ = [
     "Plan",
     "PruneOptions",
     "PruneSpec",
+    "Pruned",
     "Refit",
     "Study",
     "StudySettings",
@@ -52,6 +57,7 @@ __all__ = [
     "make_plan",
     "open_study",
     "per_layer",
+    "prune",
     "prune_checkpoint",
     "read_architecture",
     "refit",

@@ -49,7 +49,8 @@ USAGE = [
     (["--suite", ""], "'' names nothing"),
     (["--suite", " , "], "names nothing"),
     (["--criterion", ","], "names nothing"),
-    (["--criterion", "l2"], "add --to or --remove"),
+    (["--criterion", "l2"], "--criterion chooses neurons of a width: add --to or --remove"),
+    (["--tokens", "2048"], "--tokens chooses neurons of a width: add --to or --remove"),
     (["--limit", "1"], "'1' is not a number of items, at least 2, or TASK=N"),
     (["--limit", "many"], "'many' is not a number of items"),
     (["--limit", "piqa"], "'piqa' is not a number of items"),
@@ -134,7 +135,7 @@ def test_a_model_that_cannot_be_asked_is_one_line_and_no_cells(data: Path, tmp_p
     settings = {"vocab_size": VOCABULARY, "max_position_embeddings": 512, "initializer_range": 0.3}
     tiny("gemma3_text", use_bidirectional_attention=True, **settings).save_pretrained(folder)
     save_tokenizer(folder)
-    words = [*QUICK, "--data", data, "--to", "1.4x"]
+    words = [*QUICK, "--data", data, "--criterion", "ppm", "--to", "1.4x"]
     for backend in ("widthwise", "hf"):
         out = tmp_path / backend
         result = run(folder, *words, "--backend", backend, "-o", out)
@@ -236,7 +237,18 @@ def test_cells_that_could_not_be_measured_end_in_exit_code_1(
         narrow = self.model.config.intermediate_size == 44
         return [(float("nan"), False)] * len(found) if narrow else found
 
-    words = [tiny_checkpoint, *QUICK, "--data", data, "--to", "1.4x,1x", "-o", tmp_path / "out"]
+    words = [
+        tiny_checkpoint,
+        *QUICK,
+        "--data",
+        data,
+        "--criterion",
+        "ppm",
+        "--to",
+        "1.4x,1x",
+        "-o",
+        tmp_path / "out",
+    ]
     with monkeypatch.context() as patch:
         patch.setattr(SharedPrefixLM, "_loglikelihood_tokens", damaged)
         result = run(*words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -25,19 +26,20 @@ def test_every_command_has_help_with_an_example() -> None:
         assert f"Example: widthwise {name}" in result.stdout
 
 
-def test_plan_shows_the_plan_and_writes_nothing(saved: Path) -> None:
+def test_plan_shows_the_width_and_writes_nothing(saved: Path) -> None:
     before = sorted(p.name for p in saved.parent.rglob("*"))
     result = run("plan", saved, "--to", "0.9x")
     assert result.exit_code == 0
-    assert "asked  --to 0.9x, criterion ppm" in result.stdout
+    assert "asked  --to 0.9x\n" in result.stdout
+    assert "sha256" not in result.stdout
     assert "width 28 of 53, 0.875x of 1.656x" in result.stdout
     assert sorted(p.name for p in saved.parent.rglob("*")) == before
 
 
 def test_a_saved_plan_can_be_applied(saved: Path, tmp_path: Path) -> None:
-    run("plan", saved, "--remove", "40%", "--paper-widths", "-o", tmp_path / "plan.json")
+    run("plan", saved, "--remove", "40%", "--preset", "paper", "-o", tmp_path / "plan.json")
     plan = Plan.load(tmp_path / "plan.json")
-    assert plan.width == 32
+    assert (plan.width, plan.criterion) == (32, "ppm")
     result = run("prune", saved, "--plan", tmp_path / "plan.json", "-o", tmp_path / "out")
     assert result.exit_code == 0
     assert result.stdout == f"{tmp_path / 'out'}\n"
@@ -48,9 +50,11 @@ def test_a_saved_plan_can_be_applied(saved: Path, tmp_path: Path) -> None:
     assert "already exists; pass --force" in again.stderr
 
 
-def test_plan_json_is_the_plan(saved: Path) -> None:
-    result = run("plan", saved, "--width", "9", "--json")
-    assert Plan.from_json(result.stdout).width == 9
+def test_plan_json_is_the_width_and_with_a_file_the_whole_plan(saved: Path, tmp_path: Path) -> None:
+    words = ["plan", saved, "--width", "9", "--json"]
+    assert json.loads(run(*words).stdout)["width"] == 9
+    whole = run(*words, "--criterion", "ppm", "-o", tmp_path / "plan.json").stdout
+    assert Plan.from_json(whole) == Plan.load(tmp_path / "plan.json")
 
 
 def test_prune_needs_a_place(saved: Path) -> None:

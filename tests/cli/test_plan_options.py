@@ -15,14 +15,15 @@ from widthwise.errors import PlanError
 def test_prune_reads_calibration_only_for_its_criterion(saved: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("some text")
-    result = run("plan", saved, "--width", "9", "--calibration", text)
+    words = ["plan", saved, "--width", "9", "-o", tmp_path / "plan.json"]
+    result = run(*words, "--criterion", "ppm", "--calibration", text)
     assert result.exit_code == 1
     assert "criterion ppm looks at weights only" in result.stderr
-    result = run("plan", saved, "--width", "9", "--criterion", "ppm_activation")
+    result = run(*words, "--criterion", "ppm_activation")
     assert result.exit_code == 1
     assert "needs activation norms" in result.stderr
-    options = ["--width", "9", "--criterion", "ppm_activation", "--calibration", text]
-    result = run("plan", saved, *options)  # its tokenizer files are not those of a tokenizer
+    # its tokenizer files are not those of a tokenizer
+    result = run(*words, "--criterion", "ppm_activation", "--calibration", text)
     assert result.exit_code == 1
     assert "there is no tokenizer to load" in result.stderr
 
@@ -60,6 +61,7 @@ USAGE_ERRORS = [
     (["--width", "9", "--exact", "--align", "8"], "contradict each other"),
     (["--remove", "9%", "--paper-widths", "--align", "8"], "rounds to no multiple"),
     (["--wide", "9"], "No such option"),
+    (["--width", "9", "--seed", "1"], "--seed is for the choice of neurons"),
 ]
 
 
@@ -77,7 +79,7 @@ def test_a_plan_file_and_a_width_contradict(saved: Path, tmp_path: Path) -> None
 
 
 def test_no_bar_of_transformers_stands_beside_that_of_the_layers(
-    saved: Path, monkeypatch: pytest.MonkeyPatch
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`plan --criterion activation` showed both; `prune --refit` hid the other one."""
 
@@ -87,5 +89,6 @@ def test_no_bar_of_transformers_stands_beside_that_of_the_layers(
 
     monkeypatch.setattr(logging, "_tqdm_active", True)
     monkeypatch.setattr("widthwise.cli.plan_options.make_plan", seen)
-    result = run("plan", saved, "--width", "9", "--criterion", "activation")
+    words = ["--width", "9", "--criterion", "activation", "-o", tmp_path / "plan.json"]
+    result = run("plan", saved, *words)
     assert result.stderr.endswith("Error: no bar is shown\n")

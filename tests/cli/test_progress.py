@@ -18,7 +18,18 @@ pytestmark = pytest.mark.usefixtures("quick_ceilings")
 
 @pytest.mark.demo
 def test_a_dry_run_tells_and_writes_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    words = ["study", tiny_checkpoint, "--to", "1.4x", "--suite", "embedded:piqa", "--limit", "4"]
+    words = [
+        "study",
+        tiny_checkpoint,
+        "--criterion",
+        "ppm",
+        "--to",
+        "1.4x",
+        "--suite",
+        "embedded:piqa",
+        "--limit",
+        "4",
+    ]
     words += ["--measure", "3x2", "--dtype", "float32", "--device", "cpu", "-o", tmp_path / "out"]
     result = run(*words, "--dry-run")
     assert result.exit_code == 0, result.output

@@ -77,7 +77,9 @@ def test_a_model_is_resolved_and_loaded_once_and_never_converted(
     words = ["prune", tiny_gguf, *ASKED, "--calibration", text, *layers, "-o", out]
     result = CliRunner().invoke(main, [*map(str, words)])
     assert result.exit_code == 0, result.output
-    assert calls == {"resolved": 1, "write_head": 1, "load_model": 1}
+    # A refit reads one layer at a time; blocks are timed in the whole model.
+    expected = {"resolved": 1, "write_head": 1} | ({"load_model": 1} if layers else {})
+    assert calls == expected
 
 
 def test_weights_alone_load_and_convert_no_model(

@@ -13,7 +13,18 @@ pytestmark = pytest.mark.usefixtures("quick_ceilings")
 def test_the_command_runs_workers_and_goes_on(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """The real thing: a worker process, lines where there is no terminal, tables, a report."""
     out = tmp_path / "out"
-    words = ["study", tiny_checkpoint, "--to", "1.4x", "--suite", "embedded:piqa", "--limit", "4"]
+    words = [
+        "study",
+        tiny_checkpoint,
+        "--criterion",
+        "ppm",
+        "--to",
+        "1.4x",
+        "--suite",
+        "embedded:piqa",
+        "--limit",
+        "4",
+    ]
     words += ["--dtype", "float32", "--device", "cpu", "-o", out]
     result = run(*words)
     assert result.exit_code == 0, result.output

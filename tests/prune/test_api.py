@@ -54,7 +54,7 @@ def test_the_checkpoint_is_plain_and_equals_the_model_in_memory(
 
 
 def test_a_plan_by_activation_takes_text_a_calibration_or_norms(
-    tiny_checkpoint: Path, text: Path
+    tiny_checkpoint: Path, text: Path, tmp_path: Path
 ) -> None:
     asked: dict[str, Any] = {"width": 20, "align": 1, "criterion": "activation"}
     plan = make_plan(tiny_checkpoint, calibration=text, tokens=2048, **asked)
@@ -65,24 +65,61 @@ def test_a_plan_by_activation_takes_text_a_calibration_or_norms(
     assert plan.keep[1] == tuple(sorted(scores.topk(20).indices.tolist()))
     norms = {i: stored.groups[i].fit.total.diagonal().sqrt() for i in range(3)}
     assert make_plan(tiny_checkpoint, activation_norms=norms, **asked) == plan
-    result = run(
-        "plan", tiny_checkpoint, *WIDTH, "--criterion", "activation", "--calibration", text,
-        "--tokens", "2048", "--json",
-    )  # fmt: skip
-    assert Plan.from_json(result.stdout).keep == plan.keep
+    words = [*WIDTH, "--calibration", text, "--tokens", "2048", "-o", tmp_path / "plan.json"]
+    assert run("plan", tiny_checkpoint, *words).exit_code == 0
+    assert Plan.load(tmp_path / "plan.json").keep == plan.keep
 
 
 def test_obs_without_a_refit_is_refused_unless_insisted_on(
     tiny_checkpoint: Path, text: Path, tmp_path: Path
 ) -> None:
-    asked = [*WIDTH, "--criterion", "obs", "--calibration", text, "--tokens", "2048"]
-    result = run("prune", tiny_checkpoint, *asked, "-o", tmp_path / "out")
+    plan = make_plan(
+        tiny_checkpoint, width=20, align=1, criterion="obs", calibration=text, tokens=2048
+    )
+    plan.save(tmp_path / "plan.json")
+    asked = ["prune", tiny_checkpoint, "--plan", tmp_path / "plan.json", "-o", tmp_path / "out"]
+    result = run(*asked)
     assert result.exit_code == 1
     assert "obs without a refit are worse than those chosen by activation" in result.stderr
     assert not (tmp_path / "out").exists()
-    result = run("prune", tiny_checkpoint, *asked, "--no-refit", "-o", tmp_path / "out")
+    result = run(*asked, "--no-refit")
     assert result.exit_code == 0
     assert inspected(tmp_path / "out") is None
+
+
+@pytest.mark.parametrize(
+    ("criterion", "options", "is_refitted"),
+    [
+        (None, [], True),
+        ("activation", ["--no-refit"], False),
+        ("obs", [], True),
+        ("ppm", [], False),
+        ("ppm", ["--refit"], True),
+    ],
+)
+def test_a_criterion_that_goes_by_text_is_refitted_and_others_are_not(
+    criterion: str | None,
+    options: list[str],
+    is_refitted: bool,
+    tiny_checkpoint: Path,
+    text: Path,
+    tmp_path: Path,
+) -> None:
+    """What is done, and on which text, is said before all work."""
+    chosen = ["--criterion", criterion] if criterion else []
+    texts = [] if [criterion, *options] == ["ppm"] else ["--calibration", text, "--tokens", 2048]
+    words = [*WIDTH, *chosen, *options, *texts, "-o", tmp_path / "out"]
+    result = run("prune", tiny_checkpoint, *words)
+    assert result.exit_code == 0, result.output
+    assert (inspected(tmp_path / "out") is not None) == is_refitted
+    plan = Plan.load(tmp_path / "out" / "widthwise_plan.json")
+    assert plan.criterion == (criterion or "activation")
+    first = result.stderr.splitlines()[0]
+    assert f"neurons are chosen by {plan.criterion}" in first
+    done = "is refitted, layer after layer," if is_refitted else "is only cut"
+    assert f"down_proj {done}" in first
+    assert ("without text" in first) == (not texts)
+    assert (f"on up to 2,048 tokens of {text}; 3 layers, and" in first) == bool(texts)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +128,7 @@ def test_obs_without_a_refit_is_refused_unless_insisted_on(
         (["--refit", "--calibration", "absent"], 1, "absent: no such file or folder of text"),
         (["--refit", "--tokens", "100"], 1, "--tokens must be at least 1024; got 100"),
         (["--refit", "--plan", "plan.json"], 2, "--plan already holds every choice"),
-        (["--one-pass"], 2, "--one-pass is a way to refit; pass --refit"),
+        (["--criterion", "ppm", "--one-pass"], 2, "--one-pass is a way to refit, and nothing is"),
         (["--criterion", "ppm", "--calibration", "x"], 1, "ppm looks at weights only"),
     ],
 )
@@ -136,7 +173,7 @@ def test_other_criteria_take_no_calibration(tiny_checkpoint: Path) -> None:
         make_plan(tiny_checkpoint, width=20, align=1, criterion="ppm_activation", calibration=[])
 
 
-@pytest.mark.parametrize("how", [["--refit"], ["--refit", "--per-layer", "padded"], []])
+@pytest.mark.parametrize("how", [["--refit"], ["--refit", "--per-layer", "padded"], ["--no-refit"]])
 def test_how_far_it_is_is_said_without_a_terminal(
     how: list[str], tiny_checkpoint: Path, text: Path, tmp_path: Path
 ) -> None:
@@ -144,7 +181,7 @@ def test_how_far_it_is_is_said_without_a_terminal(
     options = [*WIDTH, "--criterion", "activation", *how, "--calibration", text]
     result = run("prune", tiny_checkpoint, *options, "--tokens", "2048", "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    names = ["refitting"] if how else ["choosing neurons"]
+    names = ["choosing neurons"] if how == ["--no-refit"] else ["refitting"]
     names = ["measuring layers", *names] if "--per-layer" in how else names
     lines = result.stderr.splitlines()
     for name in names:

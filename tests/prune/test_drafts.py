@@ -131,7 +131,9 @@ def test_the_criterion_of_draft_layers_is_told(criterion: str, chosen: str, tmp_
     assert done.exit_code == 0, done.output
     told = f"their neurons are chosen by {chosen}, and they are not refitted"
     inspected = json.loads(run("inspect", out).output)["draft_layers"]
-    planned = run("plan", tmp_path / "parent", "--width", 20, "--criterion", "l2").output
+    words = ["plan", tmp_path / "parent", "--width", 20]
+    planned = run(*words, "--criterion", "l2", "-o", tmp_path / "l2.json").output
+    assert "their neurons are chosen by a criterion of weights alone" in run(*words).output
     assert told in done.output
     assert told in (out / "README.md").read_text()
     assert told in inspected

@@ -233,7 +233,11 @@ def test_the_command_takes_the_time_of_blocks_as_the_budget(
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--per-layer", "padded"], 2, "--per-layer goes by what refitted layers lose; pass"),
+        (
+            ["--no-refit", "--per-layer", "padded"],
+            2,
+            "--per-layer goes by what refitted layers lose; pass",
+        ),
         (["--refit", "--under", "latency"], 2, "--under is a budget for --per-layer; pass"),
         (["--refit", "--per-layer", "sparse"], 2, "'sparse' is not one of 'padded', 'compact'"),
         (["--refit", "--per-layer", "padded", "--tokens", "9"], 1, "--tokens must be at least"),

@@ -22,9 +22,10 @@ def test_keyword_arguments_stand_for_a_spec() -> None:
     )
 
 
-def test_a_function_has_a_criterion_of_its_own_where_none_is_named() -> None:
-    assert spec_of(None, {"width": 9}, "activation").criterion == "activation"
-    assert spec_of(None, {"width": 9, "criterion": "l2"}, "activation").criterion == "l2"
+def test_the_criterion_is_activation_where_none_is_named() -> None:
+    assert PruneSpec(target=Target("width", "9")).criterion == "activation"
+    assert spec_of(None, {"width": 9}).criterion == "activation"
+    assert spec_of(None, {"width": 9, "criterion": "l2"}).criterion == "l2"
 
 
 @pytest.mark.parametrize("function", [make_plan, refit, allowed_widths])

@@ -44,7 +44,8 @@ def test_what_cannot_be_calibrated_is_said(changes: Any, kind: type[Exception], 
         with pytest.raises(kind, match=said):
             settings(**{"criteria": ("activation",), **changes})
     with pytest.raises(RunError, match="backend vllm cannot measure activation"):
-        EvaluateSettings(criteria=("activation",), backend="vllm")
+        EvaluateSettings(criteria=("activation",), widths=("2x",), backend="vllm")
+    assert EvaluateSettings(backend="vllm").widths == ()  # nothing is cut
 
 
 @pytest.mark.parametrize(

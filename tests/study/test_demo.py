@@ -15,6 +15,7 @@ import pytest
 import transformers as hf
 from click.testing import CliRunner
 
+from widthwise import Plan
 from widthwise.cli import main
 from widthwise.errors import OutputError, RunError
 from widthwise.runs import RunFolder
@@ -46,7 +47,8 @@ def test_a_demo_prints_reports_and_keeps_a_checkpoint(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    result = CliRunner().invoke(main, ["demo", str(tiny_checkpoint), "-o", str(out), *SMALL])
+    runner = CliRunner()
+    result = runner.invoke(main, ["demo", str(tiny_checkpoint), "-o", str(out), *SMALL])
     assert result.exit_code == 0, result.output
     records = load(out / "records.jsonl")
     assert len(records) == len({r.cell for r in records}) == CELLS
@@ -57,11 +59,12 @@ def test_a_demo_prints_reports_and_keeps_a_checkpoint(
     assert "<svg" in page
     assert all(name in page for name in ("▶</span> activation+refit", "●</span> ppm"))
     assert "src=" not in page
-    kept, better = result.stdout.splitlines()[-2:]
-    folder = out / "tiny-1.47x"
-    assert f"cut by ppm without calibration: {folder}; the README.md in it says" in kept
-    assert "--width 47 --criterion activation --refit" in better
+    folder = out / "tiny-1.47x-refitted"
+    assert f"cut by activation+refit: {folder}; the README.md in it says" in result.stdout
     assert hf.AutoModelForCausalLM.from_pretrained(folder).config.intermediate_size == 47
+    stated = json.loads(runner.invoke(main, ["inspect", str(folder)]).stdout)["refit"]
+    assert (stated["criterion"], stated["verified"]) == ("activation", True)
+    assert str(Plan.load(folder / "widthwise_plan.json")).startswith(f"{tiny_checkpoint}: llama")
 
     before = (out / "records.jsonl").read_bytes()
     again = CliRunner().invoke(main, ["demo", str(tiny_checkpoint), "-o", str(out), *SMALL])

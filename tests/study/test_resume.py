@@ -158,7 +158,18 @@ def test_killed_sweeps_go_on_and_end_with_the_same_records(
     whole: Any, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     _, records = whole
-    words = ["--suite", ",".join(TASKS), "--to", "1.4x", "--remove", "40%", "--limit", "4"]
+    words = [
+        "--suite",
+        ",".join(TASKS),
+        "--criterion",
+        "ppm",
+        "--to",
+        "1.4x",
+        "--remove",
+        "40%",
+        "--limit",
+        "4",
+    ]
     words += ["--max-new-tokens", "6", "--dtype", "float32", "-o", str(tmp_path / "out")]
     file = tmp_path / "out" / "records.jsonl"
     for wanted in KILLS:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from widthwise.errors import RunError
-from widthwise.study import Record, append, read_study
+from widthwise.study import DEFAULT_CRITERIA, Record, append, read_study, usual_criteria
 
 
 def record(cell: str) -> Record:
@@ -93,3 +93,21 @@ def test_another_kind_of_run_is_called_what_it_is(file: str, said: str, tmp_path
     (tmp_path / file).write_text("{}\n")
     with pytest.raises(RunError, match=f"{said}, not a study: see it by widthwise report"):
         read_study(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "criteria"),
+    [
+        ({"widths": ["2.4x"], "criteria": ["ppm", "l2"]}, ("ppm", "l2")),
+        ({"widths": [], "criteria": ["ppm"]}, DEFAULT_CRITERIA),  # which chose nothing
+        ({"widths": ["2.4x"]}, DEFAULT_CRITERIA),
+        ({"widths": ["2.4x"], "criteria": "ppm"}, DEFAULT_CRITERIA),
+        ({"widthwise": "9.1.0", "widths": ["2.4x"], "criteria": ["l2"]}, DEFAULT_CRITERIA),
+    ],
+)
+def test_a_study_goes_on_with_the_criteria_of_its_folder(
+    settings: dict[str, object], criteria: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert DEFAULT_CRITERIA == ("activation+refit",)
+    assert usual_criteria(tmp_path / "absent") == DEFAULT_CRITERIA
+    assert usual_criteria(study(tmp_path / "one", **settings)) == criteria

@@ -18,6 +18,7 @@ TASKS = ("embedded:piqa", "embedded:prose")
 QUICK: dict[str, Any] = {
     "tasks": TASKS,
     "widths": ("1.4x", "40%"),  # 44 and 31 of 53 neurons
+    "criteria": ("ppm",),
     "limit": 4,
     "dtype": "float32",
     "device": "cpu",

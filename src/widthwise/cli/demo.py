@@ -45,10 +45,5 @@ def demo(model: str, out: Path, **settings: Any) -> None:
     click.echo(f"report: {out / 'report.html'}")
     click.echo(f"records: {out / 'records.jsonl'}")
     click.echo(
-        f"checkpoint, cut by {CRITERIA[0]} without calibration: {folder}; the README.md in it says "
-        "how to load it"
-    )
-    click.echo(
-        f"a better one: widthwise prune {model} --width {study.kept_width} --criterion activation "
-        "--refit -o FOLDER"
+        f"checkpoint, cut by {CRITERIA[-1]}: {folder}; the README.md in it says how to load it"
     )

@@ -11,11 +11,13 @@ import click
 
 from ..evaluate import BACKENDS, SUITES
 from .options import (
+    DEFAULT_CRITERIA,
     calibration_options,
     criteria_help,
     data_option,
     device_option,
     dtype_option,
+    flag,
     is_typed,
     list_option,
     max_new_tokens_option,
@@ -26,6 +28,7 @@ from .options import (
     parse_names,
     parse_points,
     read_calibration,
+    read_criteria,
     seed_option,
     thinking_option,
     widths_options,
@@ -57,7 +60,7 @@ def _some_names(value: str) -> tuple[str, ...]:
     "--criterion",
     "criteria",
     type=_some_names,
-    default="ppm",
+    default=DEFAULT_CRITERIA,
     help=criteria_help("scored"),
 )
 @calibration_options
@@ -111,12 +114,15 @@ def evaluate(
     from .tables import print_table, run
 
     limits = options.pop("limits")
+    options["criteria"] = read_criteria(options["criteria"], out)
     options["calibration"] = read_calibration(options["calibration"], options["criteria"])
     settings = EvaluateSettings(
         model=model, widths=to + remove, limit=limits.pop("", None), limits=limits, **options
     )
-    if is_typed("criteria") and not settings.widths:
-        raise click.UsageError("--criterion chooses neurons of a width: add --to or --remove.")
+    for name in ("criteria", "calibration", "tokens"):
+        if is_typed(name) and not settings.widths:
+            option = "--criterion" if name == "criteria" else flag(name)
+            raise click.UsageError(f"{option} chooses neurons of a width: add --to or --remove.")
     study, records = run(partial(Evaluation, out, settings))
     title = f"What {study.parent.checkpoint.name} knows"
     write_page(records, out / "report.html", title=title, settings=study.settings.stored)

@@ -12,8 +12,11 @@ import click
 from ..arch import Target
 from ..assets import model_names
 from ..io import check_new_file
-from ..prune import CRITERIA, MOMENT_CRITERIA
+from ..notices import notice
+from ..prune import CRITERIA, DEFAULT_CRITERION, MOMENT_CRITERIA
 from ..prune.calibration import whole_paths
+
+DEFAULT_CRITERIA = f"{DEFAULT_CRITERION}+refit"  # of a study, as it is typed
 
 Command = Callable[..., Any]
 Decorator = Callable[[Command], Command]
@@ -264,10 +267,22 @@ def read_calibration(text: str | None, criteria: Sequence[str]) -> str | None:
     return whole_paths(text)
 
 
+def read_criteria(typed: tuple[str, ...], out: Path) -> tuple[str, ...]:
+    """The criteria of a study: as typed, or those of the folder that is gone on with."""
+    from ..study import usual_criteria
+
+    if is_typed("criteria"):
+        return typed
+    criteria = usual_criteria(out)
+    if criteria != typed:
+        notice(f"{out} goes on with its criteria ({', '.join(criteria)}); --criterion adds others.")
+    return criteria
+
+
 def criteria_help(done: str) -> str:
     """What `--criterion` of a study takes."""
     return (
         f"How neurons are {done}: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}; with +refit "
         "(activation+refit) down_proj is refitted as well, which obs needs. random "
-        "is always measured too."
+        "is always measured too. A folder goes on with its own."
     )

@@ -8,11 +8,14 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ..cut import Plan
+from ..arch import draft_note
+from ..cut import Plan, PlannedWidth
 from ..cut.checkpoint import resolve_model
 from ..cut.gguf import down_alignment
-from .options import check_writable, force_option, names_models
+from ..prune import draft_criterion, planned_width
+from .options import check_writable, flag, force_option, is_typed, names_models
 from .plan_options import (
+    CHOOSING,
     build_plan,
     plan_options,
     print_notes,
@@ -23,41 +26,59 @@ from .plan_options import (
 
 
 @click.command(
-    short_help="Show the width and choose the neurons.",
+    short_help="Show the width; with -o, choose the neurons.",
     epilog="Example: widthwise plan smollm2 --to 2.4x",
 )
 @click.argument("model")
 @plan_options
-@click.option("--json", "as_json", is_flag=True, help="Print the whole plan as JSON.")
 @click.option(
-    "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan here."
+    "--json", "as_json", is_flag=True, help="Print the numbers as JSON; with -o the whole plan."
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Choose the neurons and save the plan here, for prune --plan.",
 )
 @force_option
 @names_models
 def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: Any) -> None:
-    """Show which width MODEL would be cut to, and choose the neurons. Writes nothing else.
+    """Show which width MODEL would be cut to, and how large it would be.
+
+    This follows from the shapes of its tensors, so no weight is read. With -o, the neurons are
+    chosen as well. Writes nothing else.
 
     MODEL is {MODEL}. Of a .gguf file, bytes are counted in bfloat16, and the width is that of a
     checkpoint; for a .gguf result, pass --align 256, or 32 where it has no K types, as prune -o
     FILE.gguf does by itself.
     """
     check_writable(out, force)
-    request, source = read_request(options), resolve_model(model)
+    request = read_request(options)
+    if out is None and (given := [flag(name) for name in CHOOSING if is_typed(name)]):
+        raise click.UsageError(
+            f"{given[0]} is for the choice of neurons, which a plan file holds: add -o FILE."
+        )
+    source = resolve_model(model)
     tell_bytes(source)
     tell_vocabulary(source)
-    result = build_plan(source, request, Console(stderr=True))
-    if out is not None:
+    architecture = source.checkpoint.architecture
+    result: Plan | PlannedWidth
+    if out is None:
+        result = sizes = planned_width(source.name, architecture, request.spec)
+        drafts = draft_note(architecture)
+    else:
+        result = build_plan(source, request, Console(stderr=True))
+        sizes, drafts = result.sizes, draft_note(architecture, draft_criterion(result.criterion))
         result.save(out)
     click.echo(result.to_json() if as_json else result)
-    print_notes(source.checkpoint.architecture, result)
+    print_notes(drafts, sizes.suitability)
     if source.gguf is not None:
-        _print_block_note(result, down_alignment(source.gguf))
+        _print_block_note(sizes, down_alignment(source.gguf))
 
 
-def _print_block_note(plan: Plan, multiple: int) -> None:
+def _print_block_note(sizes: PlannedWidth, multiple: int) -> None:
     """Say where a cut to a .gguf file would have another width than the plan."""
-    widths = [kind.kept for kind in plan.kinds if kind.kept < kind.width] or plan.widths
-    if any(width % multiple for width in widths):
+    if any(width % multiple for width in sizes.cut_widths):
         click.echo(
             f"Note: prune -o FILE.gguf rounds the width down to a multiple of {multiple}, so that "
             f"down_proj keeps its type; pass --align {multiple} to plan such a width.",

@@ -8,26 +8,29 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ..arch import Architecture, draft_note
 from ..cut import Plan
 from ..cut.checkpoint import ModelSource
 from ..cut.gguf import vocabulary_note
 from ..notices import notice
 from ..prune import (
+    CALIBRATED,
     CRITERIA,
+    DEFAULT_CRITERION,
     MOMENT_CRITERIA,
+    PAPER_CRITERION,
     PruneOptions,
     PruneSpec,
     WidthOptions,
     check_calibration,
-    draft_criterion,
     make_plan,
+    weights_advised,
 )
 from ..prune.calibration import BLOCK_TOKENS, TOKENS, check_source
 from .options import flag, is_typed, only_given, together
 from .progress_bar import hush_transformers, layer_progress
 
 _TARGETS = tuple(WidthOptions.__annotations__)
+CHOOSING = ("criterion", "seed", "calibration", "tokens")  # have no say in a width
 # Those of a spec by its own names, and three more.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "to": {"metavar": "RATIO", "help": "Expansion ratio to cut to: 2.4x."},
@@ -45,8 +48,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "Most bytes of weights: 1.7GB, or 85% of the dense model's.",
     },
     "criterion": {
-        "default": "ppm",
-        "help": f"How neurons are scored: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}.",
+        "default": DEFAULT_CRITERION,
+        "help": f"How neurons are scored: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}. activation "
+        "and obs go by text, ppm by weights alone.",
+    },
+    "preset": {
+        "type": click.Choice(["paper"]),
+        "help": "Cut as arXiv 2512.22671 does: --criterion ppm --paper-widths. --criterion changes "
+        "the first.",
     },
     "seed": {"default": 0, "help": "Seed of the random criterion."},
     "align": {"type": int, "help": "Round the width down to a multiple of this."},
@@ -60,10 +69,9 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
     "tokens": {
         "type": int,
-        "default": TOKENS,
         "help": f"Most tokens of the calibration text, at least {2 * BLOCK_TOKENS}; half of them "
-        "are held out. A refit (--refit) needs in each half as many as the widest layer has "
-        "neurons.",
+        "are held out. A refit needs in each half as many as the widest layer has neurons. "
+        f"Default: {TOKENS:,}, or more where a refit needs more.",
     },
     "dtype": {"help": "Store as float32, float16 or bfloat16."},
 }
@@ -85,12 +93,27 @@ class PlanRequest:
     Attributes:
         spec: The width and the criterion.
         calibration: The calibration text.
-        tokens: Most tokens of it.
+        tokens: Most tokens of it; None for as many as are usual, or needed.
+        refitting: Whether down_proj is refitted.
     """
 
     spec: PruneSpec
     calibration: str | None
-    tokens: int
+    tokens: int | None
+    refitting: bool = False
+
+    @property
+    def most_tokens(self) -> int:
+        """Most tokens of the text, as asked or usual."""
+        return TOKENS if self.tokens is None else self.tokens
+
+
+def with_preset(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with what the preset says, if one is asked for."""
+    if options["preset"] is None:
+        return options
+    criterion = options["criterion"] if is_typed("criterion") else PAPER_CRITERION
+    return {**options, "criterion": criterion, "paper_widths": True}
 
 
 def read_request(options: dict[str, Any], *, refitting: bool = False) -> PlanRequest:
@@ -101,36 +124,63 @@ def read_request(options: dict[str, Any], *, refitting: bool = False) -> PlanReq
         refitting: Whether down_proj is refitted, which goes by text whatever the criterion is.
     """
     only_given(options, _TARGETS, "Ask for a width with")
+    options = with_preset(options)
     if options["exact"] and options["align"] is not None:
         raise click.UsageError("--exact and --align contradict each other.")
     if options["paper_widths"] and (options["exact"] or options["align"] is not None):
-        raise click.UsageError("--paper-widths rounds to no multiple; drop --exact or --align.")
+        raise click.UsageError("The paper's rule rounds to no multiple; drop --exact or --align.")
     asked: Any = {name: options[name] for name in (*_TARGETS, *PruneOptions.__annotations__)}
     spec = PruneSpec.of(**{**asked, "align": 1 if options["exact"] else options["align"]})
     text, tokens = options["calibration"], options["tokens"]
+    request = PlanRequest(spec=spec, calibration=text, tokens=tokens, refitting=refitting)
     if refitting:
-        check_source(text, tokens)
+        check_source(text, request.most_tokens)
     else:
-        check_calibration(spec.criterion, text, tokens)
-    return PlanRequest(spec=spec, calibration=text, tokens=tokens)
+        check_calibration(spec.criterion, text, request.most_tokens)
+    return request
 
 
 def build_plan(source: ModelSource, request: PlanRequest, console: Console) -> Plan:
     """The plan that is asked for; how far it is goes to the console."""
-    text: Any = {"calibration": request.calibration, "tokens": request.tokens}
-    if request.spec.criterion not in MOMENT_CRITERIA:  # weights alone are read
+    text: Any = {"calibration": request.calibration, "tokens": request.most_tokens}
+    tell_method(source, request)
+    if request.spec.criterion not in MOMENT_CRITERIA:  # no layer takes long
         with console.status("choosing neurons"):
             return make_plan(source, request.spec, **text)
     layers = source.checkpoint.architecture.layers
-    with layer_progress(console, layers, "choosing neurons") as progress:
+    with layer_progress(console, layers, "choosing neurons") as progress, weights_advised():
         hush_transformers()
         return make_plan(source, request.spec, progress=progress, **text)
 
 
-def print_notes(architecture: Architecture, plan: Plan) -> None:
-    """Say on stderr what a cut makes of draft layers, and what its widths do not suit."""
-    drafts = draft_note(architecture, draft_criterion(plan.criterion))
-    for note in filter(None, (drafts, plan.suitability)):
+def tell_method(source: ModelSource, request: PlanRequest, order: str = "") -> None:
+    """Say on stderr, before the work, what is done with which text, and what tells how long.
+
+    Raises TargetError where the model has no such width.
+
+    Args:
+        source: The model.
+        request: What is asked of it.
+        order: In which order layers are refitted.
+    """
+    criterion, architecture = request.spec.criterion, source.checkpoint.architecture
+    request.spec.width(architecture)  # an impossible one is refused, and nothing else is said
+    text = request.calibration or "the embedded text"
+    is_calibrated = request.refitting or criterion in MOMENT_CRITERIA
+    on = f"on up to {request.most_tokens:,} tokens of {text}" if is_calibrated else ""
+    done = f"down_proj is refitted, {order}," if request.refitting else "down_proj is only cut"
+    parts = [f"neurons are chosen by {criterion}", "and", done, on]
+    if not is_calibrated and criterion not in CALIBRATED:
+        parts[0] += ", without text,"
+    long = f"; {architecture.layers} layers, and from the first on the time that is left is shown"
+    click.echo(
+        f"{source.name}: {' '.join(filter(None, parts))}{long if is_calibrated else ''}.", err=True
+    )
+
+
+def print_notes(*notes: str) -> None:
+    """Say on stderr what is to be noted; "" is nothing."""
+    for note in filter(None, notes):
         click.echo(f"Note: {note}.", err=True)
 
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 import click
 from rich.console import Console
 
-from ..cut import Plan, Refit, check_refit_wanted
+from ..arch import draft_note
+from ..cut import Plan, Refit
 from ..cut.checkpoint import (
     REFIT_FILE,
     ModelSource,
@@ -21,21 +22,26 @@ from ..cut.checkpoint import (
     refuse_overlap,
     resolve_model,
 )
-from ..cut.gguf import GgufResult, down_alignment, two_copies
-from ..io import check_overwrite
+from ..cut.gguf import GgufResult, two_copies
 from ..measure import block_nanoseconds, workload
 from ..prune import (
     Allocation,
     OpenedModel,
+    aligned_to_blocks,
     allowed_widths,
-    check_gguf_parent,
+    check_out,
+    draft_criterion,
+    is_gguf,
+    is_refitted,
     open_model,
     per_layer,
     prune_checkpoint,
     prune_gguf,
+    tokens_of,
+    weights_advised,
 )
 from ..prune.refitting import refit
-from .options import check_writable, is_typed, names_models
+from .options import is_typed, names_models
 from .plan_options import (
     PlanRequest,
     build_plan,
@@ -44,7 +50,9 @@ from .plan_options import (
     print_notes,
     read_request,
     tell_bytes,
+    tell_method,
     tell_vocabulary,
+    with_preset,
 )
 from .progress_bar import hush_transformers, layer_progress, progress
 
@@ -63,8 +71,8 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
     "refitting",
     default=None,
     help=(
-        "Refit down_proj by ridge regression on the calibration text, layer after layer. Without "
-        "it, weights are only cut; this is the default, but obs is refused then."
+        "Whether down_proj is refitted by ridge regression on the calibration text, layer after "
+        "layer. Default: it is with activation and obs; with other criteria, weights are only cut."
     ),
 )
 @click.option(
@@ -108,13 +116,15 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
 def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options: Any) -> None:
     """Cut MODEL to a width and write a plain checkpoint, or a .gguf file.
 
-    MODEL is {MODEL}. It is loaded only where calibration text is run through it.
+    By default, neurons are chosen and down_proj is refitted by text that is run through the model,
+    layer by layer, which takes minutes; by --criterion ppm, weights alone are read. MODEL is
+    {MODEL}.
     """
-    _check_usage(plan_file, out, options)
-    request, refitting = None, options["refitting"]
+    options, refitting = with_preset(options), options["refitting"]
     if plan_file is None:
-        request = read_request(options, refitting=bool(refitting))
-        check_refit_wanted(request.spec.criterion, refitting)
+        refitting = is_refitted(options["criterion"], refitting)
+    _check_usage(plan_file, out, {**options, "refitting": refitting})
+    request = read_request(options, refitting=refitting) if plan_file is None else None
     how: StoreOptions = {
         "dtype": options["dtype"],
         "max_shard_size": options["max_shard_size"],
@@ -124,17 +134,13 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
         "tie_embeddings": options["tie_embeddings"],
     }
     WriteOptions(**how)  # what is out of range for every model is refused before one is found
-    if _is_gguf(out):
-        check_gguf_parent(model)
-        check_writable(out, force)
-    else:
-        check_overwrite(out, force=force)
+    check_out(model, out, force=force)
     source = resolve_model(model)
     refuse_overlap(source.found, out)
     tell_bytes(source)
     _check_vocabulary(source, tie=options["tie_embeddings"])
-    if request and source.gguf and _is_gguf(out):
-        request = _aligned_to_blocks(request, source.gguf)
+    if request and is_gguf(out):
+        request = replace(request, spec=aligned_to_blocks(request.spec, source))
     console = Console(stderr=True)
     result = _refit(source, request, options, console) if request and refitting else None
     if result:
@@ -144,11 +150,11 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     else:
         assert plan_file is not None
         plan = Plan.load(plan_file)
-    is_padded = not (plan.uniform or options["layout"] == "compact" or _is_gguf(out))
+    is_padded = not (plan.uniform or options["layout"] == "compact" or is_gguf(out))
     _print_notes(source, plan, result, is_padded=is_padded)
-    if plan_file and refitting is None and (plan_file.parent / REFIT_FILE).exists():
-        click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
-    _write(source, out, plan, result or refitting, how, console)
+    if plan_file and refitting is None:
+        _tell_only_cut(plan_file, plan)
+    _write(source, out, plan, result or options["refitting"], how, console)
 
 
 def _write(
@@ -163,7 +169,7 @@ def _write(
     result: Path | GgufResult
     with progress(console) as bar:
         task = bar.add_task("writing", total=plan.parent_bytes, left="")
-        write = prune_gguf if _is_gguf(out) else prune_checkpoint
+        write = prune_gguf if is_gguf(out) else prune_checkpoint
         result = write(
             source,
             out,
@@ -179,8 +185,15 @@ def _write(
         click.echo(result.path)
 
 
-def _is_gguf(path: Path) -> bool:
-    return path.suffix.lower() == ".gguf"
+def _tell_only_cut(plan_file: Path, plan: Plan) -> None:
+    """Say where a refit is left out: a plan holds neurons and no weights."""
+    if (plan_file.parent / REFIT_FILE).exists():
+        click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
+    elif is_refitted(plan.criterion, None):
+        click.echo(
+            "Note: a plan holds no refit, so down_proj is only cut; without --plan it is refitted.",
+            err=True,
+        )
 
 
 def _check_vocabulary(source: ModelSource, *, tie: bool) -> None:
@@ -191,27 +204,14 @@ def _check_vocabulary(source: ModelSource, *, tie: bool) -> None:
         two_copies(source.gguf)
 
 
-def _aligned_to_blocks(request: PlanRequest, parent: Path) -> PlanRequest:
-    """The request, rounded to the blocks of the parent's types if no rounding is asked for."""
-    spec = request.spec
-    if spec.align is not None or spec.paper_widths:
-        return request
-    return replace(request, spec=replace(spec, align=down_alignment(parent)))
-
-
 def _print_notes(source: ModelSource, plan: Plan, refit: Refit | None, *, is_padded: bool) -> None:
     click.echo(plan, err=True)
     if is_padded:
         click.echo(f"Padded: written, and as large and slow, as width {plan.width}.", err=True)
-    if refit is None and plan.criterion == "ppm":
-        click.echo(
-            "Note: ppm goes by weights alone; --criterion activation --refit goes by text, and "
-            "kept more of SmolLM2 at every width measured (docs/calibrated.md).",
-            err=True,
-        )
     if refit and refit.warning:
         click.echo(f"Warning: {refit.warning}", err=True)
-    print_notes(source.checkpoint.architecture, plan)
+    drafts = draft_note(source.checkpoint.architecture, draft_criterion(plan.criterion))
+    print_notes(drafts, plan.sizes.suitability)
 
 
 def _refit(
@@ -219,8 +219,10 @@ def _refit(
 ) -> Refit:
     """The refit, in widths by layers where those are asked for; the model is loaded once."""
     hush_transformers()
-    widths = None
-    with open_model(source) as model:
+    widths, tokens = None, tokens_of(source.checkpoint.architecture, request.tokens)
+    request = replace(request, tokens=tokens)
+    tell_method(source, request, "in one pass" if options["one_pass"] else "layer after layer")
+    with open_model(source) as model, weights_advised("--criterion ppm --no-refit"):
         if options["layout"]:
             if options["layout"] == "compact":
                 check_compact(source.checkpoint)
@@ -235,7 +237,7 @@ def _refit(
                 widths=widths,
                 progress=tell,
                 text=request.calibration,
-                tokens=request.tokens,
+                tokens=request.most_tokens,
             )
 
 
@@ -255,13 +257,13 @@ def _allocation(
             costs=costs,
             progress=tell,
             text=request.calibration,
-            tokens=request.tokens,
+            tokens=request.most_tokens,
         )
 
 
 def _check_kind_of_out(out: Path, options: dict[str, Any]) -> None:
     """Refuse what no folder can be, or no .gguf file."""
-    if not _is_gguf(out):
+    if not is_gguf(out):
         if options["tie_embeddings"]:
             raise click.UsageError(
                 f"--tie-embeddings is for a .gguf file, and {out} would be a folder; drop it."
@@ -287,7 +289,7 @@ def _check_usage(plan_file: Path | None, out: Path, options: dict[str, Any]) -> 
         raise click.UsageError("--refit chooses neurons as it goes; drop --plan.")
     _check_kind_of_out(out, options)
     if options["one_pass"] and not refitting:
-        raise click.UsageError("--one-pass is a way to refit; pass --refit.")
+        raise click.UsageError("--one-pass is a way to refit, and nothing is; pass --refit.")
     if layout and not refitting and plan_file is None:
         raise click.UsageError("--per-layer goes by what refitted layers lose; pass --refit.")
     if not layout and is_typed("under"):

@@ -11,6 +11,7 @@ import click
 from ..evaluate import SUITES
 from ..runs import RayExecutor
 from .options import (
+    DEFAULT_CRITERIA,
     calibration_options,
     criteria_help,
     data_option,
@@ -27,6 +28,7 @@ from .options import (
     parse_names,
     parse_seeds,
     read_calibration,
+    read_criteria,
     thinking_option,
     widths_options,
 )
@@ -45,7 +47,11 @@ _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others ha
 @click.argument("models", nargs=-1, required=True, type=model_name)
 @widths_options
 @list_option(
-    "--criterion", "criteria", type=parse_names, default="ppm", help=criteria_help("chosen")
+    "--criterion",
+    "criteria",
+    type=parse_names,
+    default=DEFAULT_CRITERIA,
+    help=criteria_help("chosen"),
 )
 @calibration_options
 @list_option(
@@ -119,6 +125,7 @@ def study(models: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> 
     from .progress import print_plan, run_study
 
     engine = _engine(options)
+    options["criteria"] = read_criteria(options["criteria"], out)
     settings = _settings(models, options)
     if dry_run:
         planned = Study(out, settings)

@@ -2,7 +2,8 @@
 
 from .draft_plan import DraftPlan
 from .in_memory import apply, apply_, narrow_tensor, owner_of, set_sizes
-from .plan import MIXTURE_FORMAT, Plan, PlannedKind
+from .plan import MIXTURE_FORMAT, Plan
+from .planned_width import PlannedKind, PlannedWidth
 from .refit_result import LEAST_LAM, MOST_LAM, CalibrationSource, LayerFit, Refit, TextLoss
 from .tensor_cut import cut_tensor
 from .weights import (
@@ -31,6 +32,7 @@ __all__ = [
     "ModelWeights",
     "Plan",
     "PlannedKind",
+    "PlannedWidth",
     "Refit",
     "TextLoss",
     "Weights",

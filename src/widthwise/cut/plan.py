@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from ..arch import CutWidths, suitability_note
 from ..errors import PlanError
 from ..io import from_plain, write_text
+from .planned_width import PlannedKind, PlannedWidth
 
 FORMAT, MIXTURE_FORMAT = 1, 2
 WIDTHS_KEY = "widthwise_widths"  # in a config: the neurons of each layer, where they differ
@@ -19,15 +20,6 @@ _ABOVE_ZERO = (
     *("hidden_size", "intermediate_size", "unaligned", "alignment"),
     *("parent_parameters", "parameters", "parent_bytes", "weight_bytes"),
 )
-
-
-@dataclass(frozen=True)
-class PlannedKind:
-    """One kind of groups: its name, the width that the config stated, and that which is left."""
-
-    name: str
-    width: int
-    kept: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,48 +124,37 @@ class Plan:
             return [self.kind_widths]
         return [(width,) for width in self.widths]
 
+    @cached_property
+    def sizes(self) -> PlannedWidth:
+        """How wide and how large the model becomes, whichever neurons stay."""
+        own = {each.name: getattr(self, each.name) for each in fields(PlannedWidth)}
+        own["neurons"] = self.neurons or (self.intermediate_size,) * len(self.keep)
+        return PlannedWidth(**own)
+
     @property
     def uniform(self) -> bool:
         """Whether every layer has the same width."""
-        return bool(self.kinds) or len(set(self.widths)) == 1
+        return self.sizes.uniform
 
     @property
     def width(self) -> int:
         """Neurons left in the widest block, to which a plain checkpoint pads the others."""
-        return self.kinds[0].kept if self.kinds else max(self.widths)
+        return self.sizes.width
 
     @property
     def mean_width(self) -> float:
         """Neurons left in a block, in the mean over layers."""
-        return self.kinds[0].kept if self.kinds else sum(self.widths) / len(self.keep)
+        return self.sizes.mean_width
 
     @property
     def removed(self) -> float:
         """Share of the neurons of all blocks that is removed, those that stay whole counted too."""
-        before = sum(self.neurons) or self.intermediate_size * len(self.keep)
-        return 1 - sum(self.widths) / before
+        return self.sizes.removed
 
     @property
     def expansion_ratio(self) -> float:
         """Mean width / hidden_size, as got; of a mixture that of its first kind."""
-        return self.mean_width / self.hidden_size
-
-    @property
-    def suitability(self) -> str:
-        """What of quantization and parallelism the widths do not suit; empty where nothing."""
-        size, asked = self.intermediate_size, self.unaligned
-        if not self.kinds:
-            return suitability_note(
-                [CutWidths(name="", dense=size, unaligned=asked, kept=self.widths)]
-            )
-        # The first kind is the one that the width was asked for; others are known as rounded.
-        whole = [asked, *(kind.kept for kind in self.kinds[1:])]
-        return suitability_note(
-            [
-                CutWidths(name=kind.name, dense=kind.width, unaligned=most, kept=(kind.kept,))
-                for kind, most in zip(self.kinds, whole, strict=True)
-            ]
-        )
+        return self.sizes.expansion_ratio
 
     @property
     def digest(self) -> str:
@@ -182,57 +163,8 @@ class Plan:
 
     def __str__(self) -> str:
         seed = "" if self.seed is None else f" (seed {self.seed})"
-        rounded = f", {self.unaligned} rounded down to a multiple of {self.alignment}"
-        is_rounded = self.uniform and self.unaligned != self.width
-        return (
-            f"{self.parent}: {self.model_type}, "
-            f"{len(self.keep)} {'groups of neurons' if self.kinds else 'layers'}, "
-            f"hidden size {self.hidden_size}\n"
-            f"  asked  {self.asked}, criterion {self.criterion}{seed}\n"
-            f"  got    {self.words}{self._of} "
-            f"{self._first}{self.expansion_ratio:.3f}x "
-            f"of {self.intermediate_size / self.hidden_size:.3f}x, "
-            f"{self.removed:.1%} of neurons removed{rounded if is_rounded else ''}\n"
-            f"         {self.parameters:,} of {self.parent_parameters:,} parameters "
-            f"({self.parameters / self.parent_parameters:.1%} of dense), "
-            f"{self.weight_bytes:,} of {self.parent_bytes:,} bytes "
-            f"({self.weight_bytes / self.parent_bytes:.1%})\n"
-            f"{self._active}"
-            f"  plan   sha256 {self.digest[:16]}"
-        )
-
-    @property
-    def words(self) -> str:
-        """The widths in a few words: `width 1376`, `width 512 to 1408 by layers, ...`."""
-        if self.kinds:
-            parts = (f"{kind.name} of width {kind.kept} of {kind.width}" for kind in self.kinds)
-            return ", ".join(parts)
-        if self.uniform:
-            return f"width {self.width}"
-        return (
-            f"width {min(self.widths)} to {self.width} by layers, {self.mean_width:,.0f} in the "
-            "mean,"
-        )
-
-    @property
-    def _of(self) -> str:
-        return "," if self.kinds else f" of {self.intermediate_size},"
-
-    @property
-    def _first(self) -> str:
-        """Of several kinds of groups the one whose ratio to the hidden size is told."""
-        return f"{self.kinds[0].name} at " if len(self.kinds) > 1 else ""
-
-    @property
-    def _active(self) -> str:
-        """A line on the parameters that one token passes, of a mixture."""
-        if not self.active or not self.parent_active:
-            return ""
-        share = self.active / self.parent_active
-        return (
-            f"         {self.active:,} of {self.parent_active:,} parameters are active in a token "
-            f"({share:.1%})\n"
-        )
+        told = self.sizes.told(f", criterion {self.criterion}{seed}")
+        return f"{told}\n  plan   sha256 {self.digest[:16]}"
 
     def to_json(self) -> str:
         """The plan as JSON; `Plan.from_json` is the inverse."""
@@ -252,6 +184,11 @@ class Plan:
             data = json.loads(text)
         except (ValueError, TypeError, RecursionError) as error:
             raise PlanError(f"a plan must be JSON: {error}") from error
+        if isinstance(data, dict) and "keep" not in data and "width" in data:
+            raise PlanError(
+                "this states a width and no neurons, as widthwise plan --json prints it; a plan is "
+                "saved by widthwise plan -o FILE"
+            )
         known = _names(data.get("format") if isinstance(data, dict) else None)
         if not isinstance(data, dict) or not known - _LATER <= set(data) <= known:
             odd = sorted(set(data) ^ known) if isinstance(data, dict) else type(data).__name__

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 
+from ..errors import OutputError
 from .atomic_file import write_text
 
 _SETTLED_SEC = 2.0  # more than the coarsest times that file systems keep
@@ -27,14 +29,14 @@ def remembered_sha256(path: Path, records: Path) -> str:
 
     It counts as unchanged while its place, its size, its inode and the times of its last changes
     stay the same. A file that was changed within the last two seconds is not remembered, as another
-    change might leave the same times.
+    change might leave the same times; nor is any where the record cannot be written.
 
     Args:
         path: The file.
         records: Folder that remembers digests; made where it is absent.
 
     Raises:
-        OSError: The file cannot be read, or the record not be written.
+        OSError: The file cannot be read.
     """
     place = path.resolve()
     known = records / f"{hashlib.sha256(str(place).encode()).hexdigest()[:32]}.json"
@@ -47,8 +49,9 @@ def remembered_sha256(path: Path, records: Path) -> str:
         pass  # no record, or none that can be read: a new one is made
     digest = file_sha256(place)
     if _state(place) == seen and before - place.stat().st_ctime > _SETTLED_SEC:
-        records.mkdir(parents=True, exist_ok=True)
-        write_text(known, json.dumps({"state": seen, "sha256": digest}), shared=True)
+        with suppress(OSError, OutputError):  # then it is read again next time
+            records.mkdir(parents=True, exist_ok=True)
+            write_text(known, json.dumps({"state": seen, "sha256": digest}), shared=True)
     return digest
 
 

@@ -1,13 +1,21 @@
-"""Cutting GLU blocks: score, plan, apply."""
+"""Cutting GLU blocks: score, plan, apply. Called, the room itself is its function `prune`."""
 
-from .api import check_calibration, check_gguf_parent, make_plan, prune_checkpoint, prune_gguf
+import sys
+from importlib import import_module
+from inspect import signature
+from types import ModuleType
+from typing import Any
+
+from .api import check_calibration, make_plan, prune_checkpoint, prune_gguf
 from .calibration.activations import activation_norms
 from .calibration.second_moments import Calibration, calibrate
 from .calibration.text import TextOptions
 from .criteria import (
     CALIBRATED,
     CRITERIA,
+    DEFAULT_CRITERION,
     MOMENT_CRITERIA,
+    PAPER_CRITERION,
     ROW_CRITERIA,
     activation,
     keep_highest,
@@ -18,17 +26,29 @@ from .drafts import draft_criterion
 from .healing.api import Healing, distil, heal
 from .healing.record import inspect_healing
 from .healing.settings import HealSettings
+from .method import (
+    Pruned,
+    aligned_to_blocks,
+    check_out,
+    is_gguf,
+    is_refitted,
+    prune,
+    tokens_of,
+    weights_advised,
+)
 from .nested import Nested
 from .opened_model import OpenedModel, open_model
 from .refitting.refit import refit, refits
-from .selection import plan_of, score_group, select
+from .selection import plan_of, planned_width, score_group, select
 from .sensitivity import Allocation, allowed_widths, per_layer
 from .spec import PruneOptions, PruneSpec, WidthOptions, resolve_target, spec_of
 
 __all__ = [
     "CALIBRATED",
     "CRITERIA",
+    "DEFAULT_CRITERION",
     "MOMENT_CRITERIA",
+    "PAPER_CRITERION",
     "ROW_CRITERIA",
     "Allocation",
     "Calibration",
@@ -38,24 +58,30 @@ __all__ = [
     "OpenedModel",
     "PruneOptions",
     "PruneSpec",
+    "Pruned",
     "TextOptions",
     "WidthOptions",
     "activation",
     "activation_norms",
+    "aligned_to_blocks",
     "allowed_widths",
     "calibrate",
     "check_calibration",
-    "check_gguf_parent",
+    "check_out",
     "distil",
     "draft_criterion",
     "heal",
     "inspect_healing",
+    "is_gguf",
+    "is_refitted",
     "keep_highest",
     "make_plan",
     "open_model",
     "per_layer",
     "plan_of",
+    "planned_width",
     "ppm_activation",
+    "prune",
     "prune_checkpoint",
     "prune_gguf",
     "random",
@@ -65,4 +91,20 @@ __all__ = [
     "score_group",
     "select",
     "spec_of",
+    "tokens_of",
+    "weights_advised",
 ]
+
+
+class _Callable(ModuleType):
+    """This room, which as an attribute of `widthwise` stands where its function `prune` is due."""
+
+    __call__ = staticmethod(prune)
+    __signature__ = signature(prune)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its name, as a function is."""
+        return import_module, (self.__name__,)
+
+
+sys.modules[__name__].__class__ = _Callable

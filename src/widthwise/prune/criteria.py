@@ -102,6 +102,9 @@ ROW_CRITERIA: dict[str, RowCriterion] = {
 }
 CRITERIA = (*ROW_CRITERIA, "random", "ppm_activation")
 MOMENT_CRITERIA = ("activation", "obs")  # of the second moments of activations (`Calibration`)
+# Where none is asked for: of those here, the best one on text that nothing was calibrated on.
+DEFAULT_CRITERION = "activation"  # with a refit (docs/calibrated.md)
+PAPER_CRITERION = "ppm"  # of arXiv 2512.22671, as its code computes it
 CALIBRATED = ("ppm_activation", *MOMENT_CRITERIA)  # all that need calibration text
 
 

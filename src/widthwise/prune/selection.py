@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..arch import Architecture, Width, counts_at, mean_size
@@ -11,6 +11,7 @@ from ..cut import (
     MIXTURE_FORMAT,
     Plan,
     PlannedKind,
+    PlannedWidth,
     Weights,
     down_rows,
     fingerprint,
@@ -62,40 +63,74 @@ def plan_of(
 ) -> Plan:
     """The plan to keep these neurons of weights whose fingerprint is `identity`."""
     architecture = weights.architecture
-    dense = counts_at(architecture)
-    widths = [(len(layer),) for layer in keep] if architecture.is_uniform else [width.widths]
-    parameters, weight_bytes = mean_size(architecture, widths, spec.stored_dtype)
+    widths: list[tuple[int, ...]] | None = [(len(layer),) for layer in keep]
+    of_groups: dict[str, Any] = {}
+    if not architecture.is_uniform:
+        widths, of_groups = None, {"neurons": architecture.neurons(), "format": MIXTURE_FORMAT}
     return Plan(
-        parent=weights.name,
+        **_counted(weights.name, architecture, spec, width, widths),
         fingerprint=identity,
-        model_type=architecture.model_type,
-        hidden_size=architecture.hidden_size,
-        intermediate_size=architecture.intermediate_size,
-        asked=width.asked,
-        unaligned=width.unaligned,
-        alignment=width.alignment,
-        parent_parameters=dense.parameters,
-        parameters=parameters,
-        parent_bytes=dense.weight_bytes,
-        weight_bytes=weight_bytes,
         criterion=spec.criterion,
         seed=spec.seed if spec.criterion == "random" else None,
         keep=keep,
-        **_of_kinds(architecture, width.widths),
+        **of_groups,
     )
 
 
+def planned_width(name: str, architecture: Architecture, spec: PruneSpec) -> PlannedWidth:
+    """The width that a spec asks for and what a model comes to by it; nothing is chosen or read.
+
+    Args:
+        name: What to call the model.
+        architecture: Its shapes.
+        spec: The width; the criterion has no say.
+
+    Raises:
+        TargetError: The width is out of range.
+    """
+    width = spec.width(architecture)
+    return PlannedWidth(
+        **_counted(name, architecture, spec, width),
+        neurons=architecture.neurons(),
+        widths=architecture.neurons(width.widths),
+    )
+
+
+def _counted(
+    name: str,
+    architecture: Architecture,
+    spec: PruneSpec,
+    width: Width,
+    widths: Sequence[tuple[int, ...]] | None = None,
+) -> dict[str, Any]:
+    """What a plan and a planned width both state; `widths` are of layers where these differ."""
+    dense = counts_at(architecture)
+    parameters, weight_bytes = mean_size(architecture, widths or [width.widths], spec.stored_dtype)
+    return {
+        "parent": name,
+        "model_type": architecture.model_type,
+        "hidden_size": architecture.hidden_size,
+        "intermediate_size": architecture.intermediate_size,
+        "asked": width.asked,
+        "unaligned": width.unaligned,
+        "alignment": width.alignment,
+        "parent_parameters": dense.parameters,
+        "parameters": parameters,
+        "parent_bytes": dense.weight_bytes,
+        "weight_bytes": weight_bytes,
+        **_of_kinds(architecture, width.widths),
+    }
+
+
 def _of_kinds(architecture: Architecture, widths: tuple[int, ...]) -> dict[str, Any]:
-    """The fields of a plan that only a model without one block of one width a layer has."""
+    """The fields that only a model without one block of one width a layer has."""
     if architecture.is_uniform:
         return {}
     kinds = zip(architecture.kinds, widths, strict=True)
     sizes = {"parent_active": None, "active": widths} if architecture.is_mixture else {}
     return {
         "kinds": tuple(PlannedKind(kind.name, kind.width, kept) for kind, kept in kinds),
-        "neurons": architecture.neurons(),
         **{name: counts_at(architecture, each).active_parameters for name, each in sizes.items()},
-        "format": MIXTURE_FORMAT,
     }
 
 

@@ -117,7 +117,7 @@ def per_layer(
     Memory beyond that of a refit: 0.7 GB for logits, whatever the vocabulary.
     """
     text = TextRequest.of(asked)
-    spec = spec_of(spec, asked, "activation", function=per_layer, options=RefitOptions)
+    spec = spec_of(spec, asked, function=per_layer, options=RefitOptions)
     if costs is not None and spec.target.kind in ("params", "size"):
         raise PlanError(
             "costs cannot be combined with params or size, which are costs themselves; ask for "

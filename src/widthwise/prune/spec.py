@@ -11,7 +11,7 @@ from typing import Any, TypedDict, Unpack
 from ..arch import Architecture, Target, Width, check_rounding, resolve
 from ..cut.checkpoint import stored_dtype
 from ..errors import PlanError, TargetError
-from .criteria import CRITERIA, MOMENT_CRITERIA
+from .criteria import CRITERIA, DEFAULT_CRITERION, MOMENT_CRITERIA
 
 
 class WidthOptions(TypedDict, total=False):
@@ -36,7 +36,8 @@ class PruneOptions(WidthOptions, total=False):
     """Keyword arguments that stand for a `PruneSpec`: those of `WidthOptions`, and these.
 
     Attributes:
-        criterion: One of `CRITERIA` or `MOMENT_CRITERIA`; `obs` needs a refit (see `refit`).
+        criterion: One of `CRITERIA` or `MOMENT_CRITERIA`, `activation` by default; `obs` needs a
+            refit (see `refit`).
         seed: Seed of the criterion `random`.
         align: Multiple to round the width down to; None for the default of the model
             (`default_alignment`), 1 for the exact width.
@@ -91,7 +92,7 @@ class PruneSpec:
     """
 
     target: Target
-    criterion: str = "ppm"
+    criterion: str = DEFAULT_CRITERION
     seed: int = 0
     align: int | None = None
     paper_widths: bool = False
@@ -109,7 +110,7 @@ class PruneSpec:
     def of(
         cls,
         *,
-        criterion: str = "ppm",
+        criterion: str = DEFAULT_CRITERION,
         seed: int = 0,
         align: int | None = None,
         paper_widths: bool = False,
@@ -148,7 +149,6 @@ class PruneSpec:
 def spec_of(
     spec: PruneSpec | None,
     asked: PruneOptions,
-    criterion: str = "ppm",
     *,
     function: Callable[..., Any] | None = None,
     options: type = PruneOptions,
@@ -157,7 +157,6 @@ def spec_of(
 
     Args:
         spec, asked: What it was given.
-        criterion: The one of the function where none is asked for.
         function: The function, which errors name.
         options: What its keyword arguments are declared by.
 
@@ -173,7 +172,6 @@ def spec_of(
             f"{function.__name__}() got an unexpected keyword argument {unknown!r}{near}"
         )
     if spec is None:
-        asked.setdefault("criterion", criterion)
         return PruneSpec.of(**asked)
     if asked:
         raise TypeError(f"pass a PruneSpec or single options, not both; remove {', '.join(asked)}")

@@ -8,15 +8,16 @@ from .evaluate_settings import EvaluateSettings
 from .evaluation import Evaluation
 from .quantities import NOT_ASKED, QUANTITY_NAMES, Quantity, names_its_unit, quantity_text
 from .records import Record, append, load
-from .stored import StoredStudy, read_study
+from .stored import StoredStudy, read_study, usual_criteria
 from .study import MakeEngine, Study
 from .study_settings import StudySettings
-from .variant import CONTROL, REFIT, Variant, is_calibrated, is_control
+from .variant import CONTROL, DEFAULT_CRITERIA, REFIT, Variant, is_calibrated, is_control
 
 __all__ = [
     "CALIBRATING",
     "CONTROL",
     "CRITERIA",
+    "DEFAULT_CRITERIA",
     "NOT_ASKED",
     "QUANTITY_NAMES",
     "REFIT",
@@ -42,4 +43,5 @@ __all__ = [
     "neighbour_widths",
     "quantity_text",
     "read_study",
+    "usual_criteria",
 ]

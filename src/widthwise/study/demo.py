@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .. import measure
-from ..io import free_bytes
-from ..prune import prune_checkpoint
+from ..cut import Refit
+from ..io import TORCH_DTYPES, free_bytes
+from ..prune import plan_of, prune_checkpoint
 from ..runs import ProgressCallback
 from ..stats import median_with_error
 from .evaluate_settings import EvaluateSettings
 from .evaluation import Evaluation
 from .quantities import load_fields
 from .records import Record
-from .variant import Variant
+from .variant import DEFAULT_CRITERIA, Variant
 
 REMOVED = ("10%", "20%", "30%", "40%", "50%", "60%")  # the paper's design
 TASKS = ("prose", "mmlu", "arc_easy", "hellaswag", "piqa", "boolq")
-CRITERIA = ("ppm", "activation+refit")  # the paper's, and the best of ours from one pass
+CRITERIA = ("ppm", *DEFAULT_CRITERIA)  # the paper's, and the best of ours from one pass
 TIMED = "ppm"  # a cost is the same whichever neurons stay
 SPEED = ("prefill", "decode")
 _QUALITY = 0.8  # share of the demo's time; timing comes last
@@ -105,7 +106,7 @@ class Demo(Evaluation):
 
     @property
     def _kept(self) -> Variant:
-        return next(network for network in self.networks if network.criterion == CRITERIA[0])
+        return next(network for network in self.networks if network.criterion == CRITERIA[-1])
 
     @property
     def kept_width(self) -> int:
@@ -113,14 +114,33 @@ class Demo(Evaluation):
         return self.parent.width(self._kept)
 
     def keep_checkpoint(self, command: str) -> Path:
-        """The mildest cut by the first criterion as a checkpoint in the folder, written once."""
+        """The mildest cut by the best criterion as a checkpoint in the folder, written once."""
         ratio = self.kept_width / self.parent.checkpoint.architecture.hidden_size
         name = Path(self.parent.checkpoint.name).name
-        out = self.store.folder.path / f"{name}-{ratio:.2f}x"
+        out = self.store.folder.path / f"{name}-{ratio:.2f}x-refitted"
         if not (out / "config.json").exists():
-            plan = self.parent.stored_plan(self._kept)
-            prune_checkpoint(self.settings.model, out, plan, command=command)
+            refit = self._stored_refit()
+            prune_checkpoint(self.settings.model, out, refit.plan, refit=refit, command=command)
         return out
+
+    def _stored_refit(self) -> Refit:
+        """What was measured of the checkpoint that is kept, as it is stored: a plan of the files,
+        and weights in their dtypes."""
+        import torch
+
+        checkpoint, spec = self.parent.checkpoint, self._kept.selection(self.settings.seed)
+        width = spec.width(checkpoint.architecture)
+        made = self.scorer.calibrated.cuts(self._kept, lambda *_: None)
+        (refit,) = (
+            cut for cut in made if isinstance(cut, Refit) and cut.plan.kind_widths == width.widths
+        )
+        plan = plan_of(checkpoint, width, spec, refit.plan.keep, refit.plan.fingerprint)
+        stored = [checkpoint.tensors[group.down].spec for group in checkpoint.architecture.groups]
+        down = (
+            each.to(getattr(torch, TORCH_DTYPES[tensor.dtype]))
+            for each, tensor in zip(refit.down, stored, strict=True)
+        )
+        return replace(refit, plan=plan, down=tuple(down))
 
     def _measure_speed(self) -> None:
         """Prefill and decode of dense and one criterion's widths, in one interleaved run."""

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import PlanError, RunError
 from ..evaluate import BACKENDS, check_tasks, require_vllm
 from ..prune.calibration import BLOCK_TOKENS, TOKENS, check_source
-from .variant import CONTROL, Variant, check_criterion, is_calibrated
+from .variant import CONTROL, DEFAULT_CRITERIA, Variant, check_criterion, is_calibrated
 
 CALIBRATION = ("calibration", "tokens")  # settings that matter to calibrated criteria alone
 
@@ -49,7 +49,7 @@ class EvaluateSettings:
     model: str = "smollm2"
     tasks: tuple[str, ...] = ("embedded",)
     widths: tuple[str, ...] = ()
-    criteria: tuple[str, ...] = ("ppm",)
+    criteria: tuple[str, ...] = DEFAULT_CRITERIA
     limit: int | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
     seed: int = 0
@@ -76,10 +76,10 @@ class EvaluateSettings:
             object.__setattr__(self, "calibration", str(self.calibration))
         check_calibration(self.criteria, self.calibration, self.tokens)
         calibrated = [criterion for criterion in self.criteria if is_calibrated(criterion)]
-        if calibrated and self.backend == "vllm":
+        if calibrated and self.widths and self.backend == "vllm":
             raise RunError(
                 f"backend vllm cannot measure {calibrated[0]}: write its checkpoint with widthwise "
-                "prune, and evaluate that"
+                "prune, and evaluate that, or name a criterion of weights alone (--criterion ppm)"
             )
 
     @property
@@ -95,7 +95,7 @@ class EvaluateSettings:
         """
         if self.backend == "vllm":
             require_vllm()
-        if any(map(is_calibrated, self.criteria)):
+        if self.widths and any(map(is_calibrated, self.criteria)):
             check_source(self.calibration, self.tokens)
         check_tasks(self.tasks, self.limits, Path(self.data) if self.data else None)
 
@@ -119,9 +119,9 @@ def check_calibration(criteria: Sequence[str], text: str | None, tokens: int) ->
 
 
 def stored_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as a study keeps them: calibration text only where a criterion uses it."""
+    """Settings as a study keeps them: calibration text only where a network needs it."""
     kept = dict(settings)
-    if not any(map(is_calibrated, kept["criteria"])):
+    if not kept["widths"] or not any(map(is_calibrated, kept["criteria"])):
         for name in CALIBRATION:
             del kept[name]
     return kept

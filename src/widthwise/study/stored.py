@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from .. import __version__
 from ..errors import RunError
 from ..runs import HELD, RECORDS, SETTINGS, read_settings, records_in
 from .records import Record, is_newer, load
+from .variant import DEFAULT_CRITERIA
 
 CELLS = "cells"  # in the settings: keys of all cells of the study, measured or not
 
@@ -64,6 +66,20 @@ def read_study(path: str | Path) -> StoredStudy:
         raise RunError(f"{path} holds no records yet: run the study first")
     pending = 0 if keys is None else len(set(keys) - {record.cell for record in records})
     return StoredStudy(path=path, settings=settings, records=tuple(records), pending=pending)
+
+
+def usual_criteria(folder: Path) -> tuple[str, ...]:
+    """The criteria of a study where none are named: of a folder those that it has widths of.
+
+    So the command that began a study goes on with it, whatever the default was then.
+    """
+    with suppress(RunError):  # which the study itself gives
+        settings = _settings_of(folder)
+        criteria = settings.get("criteria")
+        is_list = isinstance(criteria, list) and all(isinstance(each, str) for each in criteria)
+        if settings.get("widths") and criteria and is_list:
+            return tuple(criteria)
+    return DEFAULT_CRITERIA
 
 
 def _settings_of(folder: Path) -> dict[str, Any]:

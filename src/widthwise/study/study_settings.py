@@ -9,10 +9,11 @@ from typing import Any
 
 from .. import measure
 from ..errors import RunError
+from ..prune import PAPER_CRITERION
 from ..prune.calibration import TOKENS
 from .cost_settings import CostSettings
 from .evaluate_settings import EvaluateSettings, check_calibration, stored_settings
-from .variant import check_criterion, with_control
+from .variant import DEFAULT_CRITERIA, check_criterion, with_control
 
 _DTYPES = ("bfloat16", "float32", "float16")
 PAPER_SEEDS = (42, 123, 456)
@@ -52,7 +53,7 @@ class StudySettings:
 
     models: tuple[str, ...]
     widths: tuple[str, ...] = ()
-    criteria: tuple[str, ...] = ("ppm",)
+    criteria: tuple[str, ...] = DEFAULT_CRITERIA
     tasks: tuple[str, ...] = ()
     workloads: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
@@ -114,11 +115,12 @@ class StudySettings:
 
     @classmethod
     def paper(cls, *models: str, **changes: object) -> StudySettings:
-        """The design of arXiv 2512.22671: seven widths by its own rule, its thirteen tasks, its
-        six workloads and its three seeds; `changes` are other settings."""
+        """The design of arXiv 2512.22671: seven widths by its own rule, its criterion, its thirteen
+        tasks, its six workloads and its three seeds; `changes` are other settings."""
         design = cls(
             models=models,
             widths=_PAPER_WIDTHS,
+            criteria=(PAPER_CRITERION,),
             tasks=("paper",),
             workloads=("paper",),
             seeds=PAPER_SEEDS,

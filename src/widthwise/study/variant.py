@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from ..arch import Target
 from ..errors import PlanError
-from ..prune import CALIBRATED, PruneSpec
+from ..prune import CALIBRATED, DEFAULT_CRITERION, PruneSpec
 
 CONTROL = "random"
 REFIT = "+refit"
+DEFAULT_CRITERIA = (f"{DEFAULT_CRITERION}{REFIT}",)  # beside the control
 _REFIT_ONLY = {"obs": "is worse than activation"}  # criteria that a study only takes with +refit
 _PAPER = "paper "
 

@@ -222,7 +222,19 @@ def test_a_quantized_parent_is_evaluated_and_healed_towards(tmp_path: Path) -> N
     values = []
     for folder in (dense, plain):
         out = tmp_path / f"scores-{folder.name}"
-        result = run("evaluate", folder, *suite, "--to", "1.2x", "--device", "cpu", "-o", out)
+        result = run(
+            "evaluate",
+            folder,
+            *suite,
+            "--criterion",
+            "ppm",
+            "--to",
+            "1.2x",
+            "--device",
+            "cpu",
+            "-o",
+            out,
+        )
         assert result.exit_code == 0, result.output
         values.append(
             [(r.criterion, r.width, r.quantity, r.value) for r in records_of(out / "records.jsonl")]

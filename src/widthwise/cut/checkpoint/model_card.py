@@ -113,7 +113,7 @@ def model_card(
         parameters=parameters,
         weight_bytes=weight_bytes,
         plan=plan,
-        got_words=plan.words.rstrip(","),
+        got_words=plan.sizes.words.rstrip(","),
         layer_lines="" if plan.uniform else f"- by layers: {', '.join(map(str, plan.widths))}\n",
         how=_how(plan, written),
         code=loading_code(written.folder),
@@ -129,7 +129,7 @@ def model_card(
 def _notes(checkpoint: Checkpoint, plan: Plan, written: Written) -> str:
     """Lines on what else was done, and on what the widths do not suit."""
     drafts = draft_note(checkpoint.architecture, written.draft_criterion)
-    notes = (_quantized(checkpoint), drafts, plan.suitability)
+    notes = (_quantized(checkpoint), drafts, plan.sizes.suitability)
     return "".join(f"- {note}\n" for note in notes if note)
 
 
@@ -155,7 +155,7 @@ def _what(plan: Plan) -> str:
     if plan.kinds:
         is_mixture = any(kind.name == "experts" for kind in plan.kinds)
         what = "mixture of experts" if is_mixture else "model"
-        return f"The blocks of this {what} were cut ({plan.words})"
+        return f"The blocks of this {what} were cut ({plan.sizes.words})"
     words = str(plan.width) if plan.uniform else f"between {_range(plan, 'and')}, by layers,"
     size = plan.intermediate_size
     return f"The GLU-MLP blocks of this model were cut from {size} neurons a layer to {words}"

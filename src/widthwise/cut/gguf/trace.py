@@ -16,7 +16,7 @@ def trace(plan: Plan, *, is_refitted: bool) -> dict[str, bytes]:
     values: dict[str, str | bool] = {
         "widthwise.version": __version__,
         "widthwise.plan": plan.digest,
-        "widthwise.width": f"{plan.words.removesuffix(',')}{of}",
+        "widthwise.width": f"{plan.sizes.words.removesuffix(',')}{of}",
         "widthwise.refitted": is_refitted,
     }
     return {key: stated(key, value) for key, value in values.items()}

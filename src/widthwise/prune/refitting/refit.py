@@ -66,8 +66,8 @@ def refit(
             refit that was ended goes on after the layer that it had reached, and the new weights of
             down_proj are not kept in memory. It must stay as long as the result is used.
         progress: Function that is called with each layer that is done.
-        **asked: In place of `spec`, what `PruneOptions` name, the criterion being `activation` by
-            default; and the text, as `TextOptions` name it.
+        **asked: In place of `spec`, what `PruneOptions` name; and the text, as `TextOptions` name
+            it.
 
     Raises:
         RunError: The text is too short, or the numbers do not allow a refit.
@@ -78,7 +78,7 @@ def refit(
     hidden states of the text, and what a layer's refit takes (docs/calibrated.md).
     """
     text = TextRequest.of(asked)
-    spec = spec_of(spec, asked, "activation", function=refit, options=RefitOptions)
+    spec = spec_of(spec, asked, function=refit, options=RefitOptions)
     with open_model(model) as opened:
         weights = opened.weights
         uniform = spec.width(weights.architecture)  # an impossible width is refused before any work
@@ -247,7 +247,7 @@ def plan_by_moments(
 
 def check_request(request: TextRequest, architecture: Architecture) -> None:
     """Raise RunError where so many tokens are too few for a refit, before the model is loaded."""
-    least = _least_tokens(architecture)
+    least = least_tokens_of(architecture)
     if is_named(request.text) and request.tokens < least:
         raise RunError(
             f"{_need(architecture)}; --tokens {request.tokens} is too few: calibrate on at least "
@@ -263,7 +263,7 @@ def check_tokens(parts: Sequence[CalibrationSource], architecture: Architecture)
     if min(fit, held_out) < max(architecture.neurons()):
         raise RunError(
             f"{_need(architecture)}; got {fit:,} and {held_out:,}: calibrate on at least "
-            f"{_least_tokens(architecture):,} tokens"
+            f"{least_tokens_of(architecture):,} tokens"
         )
 
 
@@ -276,8 +276,8 @@ def _need(architecture: Architecture) -> str:
     )
 
 
-def _least_tokens(architecture: Architecture) -> int:
-    """Tokens whose halves, which are whole blocks, both have as many as a layer has neurons.
+def least_tokens_of(architecture: Architecture) -> int:
+    """Tokens that a refit needs: each half, in whole blocks, has as many as a layer has neurons.
 
     A text is divided among the stacks of layers, each of which needs as many.
     """

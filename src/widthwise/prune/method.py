@@ -1,0 +1,180 @@
+"""`prune`: a cut in one call, by the best method known here unless told otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Unpack
+
+from ..arch import Architecture
+from ..cut import Plan, Refit
+from ..cut.checkpoint import ModelSource, StoreOptions, WriteOptions, refuse_overlap, resolve_model
+from ..cut.gguf import down_alignment
+from ..errors import AssetError, RunError, UnsupportedModelError
+from ..io import check_new_file, check_overwrite
+from ..notices import notice
+from .api import check_calibration, check_gguf_parent, make_plan, prune_checkpoint
+from .calibration.layer_calls import WITHOUT_TEXT
+from .calibration.second_moments import LayerCallback
+from .calibration.text import TOKENS, TextOptions, TextRequest
+from .criteria import CALIBRATED, MOMENT_CRITERIA
+from .refitting.refit import RefitOptions, least_tokens_of
+from .refitting.refit import refit as make_refit
+from .spec import PruneSpec, spec_of
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Pruned:
+    """What `prune` wrote.
+
+    Attributes:
+        path: The folder, for `AutoModelForCausalLM.from_pretrained`, or the `.gguf` file.
+        plan: Which neurons stayed; printed, it tells the width and the sizes.
+        refit: How well down_proj was refitted, with what is wrong with it (`warning`); None where
+            it was only cut.
+    """
+
+    path: Path
+    plan: Plan
+    refit: Refit | None
+
+
+def prune(
+    model: str | Path | ModelSource,
+    *,
+    out: str | Path,
+    refit: bool | None = None,
+    force: bool = False,
+    progress: LayerCallback | None = None,
+    **asked: Unpack[RefitOptions],
+) -> Pruned:
+    """Cut a model to a width, and write the result.
+
+    By default, neurons are chosen by `activation` and down_proj is refitted, layer after layer, on
+    the embedded text:
+
+        done = prune("smollm2", remove="20%", out="narrow")
+        done = prune("smollm2", remove="20%", out="by-weights", criterion="ppm")
+
+    `make_plan`, `refit` and `prune_checkpoint` are the same in steps, with more choices.
+
+    Args:
+        model: A checkpoint folder, a `.gguf` file, a hub id, or a name such as `"smollm2"`.
+        out: Folder to make, or a `.gguf` file where the model is one, whose width is then rounded
+            down to the blocks of its types. It is whole or absent, whenever the process is killed.
+        refit: Whether down_proj is refitted on the text. By default it is where the criterion goes
+            by text (`activation`, `obs`).
+        force: Whether a result that is there is replaced.
+        progress: Function that is called with each layer that is done, where layers take long.
+        **asked: The width, and how neurons are chosen, as `PruneOptions` name it; and the text, as
+            `TextOptions` name it.
+
+    Raises:
+        RunError: The text is too short, or the numbers do not allow a refit.
+        TargetError, PlanError, CheckpointError, OutputError, UnsupportedModelError: as their
+            messages say.
+
+    Cost: of a refit as `refit`; of weights alone a pass over the files.
+    """
+    path, dtype = Path(out), asked.get("dtype")
+    text: Any = {name: asked.pop(name) for name in TextOptions.__annotations__ if name in asked}  # type: ignore[misc]
+    spec = spec_of(None, asked, function=prune, options=RefitOptions)
+    wanted = is_refitted(spec.criterion, refit)
+    how: StoreOptions = {"dtype": dtype, "force": force}
+    WriteOptions(**how)
+    if wanted:
+        TextRequest(**text)  # text that is not there is refused before a model is looked for
+    else:
+        check_calibration(spec.criterion, text.get("text"), text.get("tokens", TOKENS))
+    check_out(model, path, force=force)
+    source = resolve_model(model)
+    refuse_overlap(source.found, path)
+    if is_gguf(path):
+        spec = aligned_to_blocks(spec, source)
+    done = _refit(source, spec, text, progress) if wanted else None
+    plan = done.plan if done else _plan(source, spec, text, progress)
+    written = prune_checkpoint(source, path, plan, refit=done or False, **how)
+    return Pruned(path=written, plan=plan, refit=done)
+
+
+def is_refitted(criterion: str, asked: bool | None) -> bool:
+    """Whether down_proj is refitted: as asked, or where the criterion goes by text.
+
+    >>> is_refitted("activation", None), is_refitted("ppm", None), is_refitted("ppm", True)
+    (True, False, True)
+    """
+    return criterion in MOMENT_CRITERIA if asked is None else asked
+
+
+def tokens_of(architecture: Architecture, asked: int | None = None) -> int:
+    """Most tokens that a refit reads: as asked, else `TOKENS`, or more where a layer needs them."""
+    if asked is not None:
+        return asked
+    least = least_tokens_of(architecture)
+    if least > TOKENS:
+        notice(
+            f"{least:,} tokens of text are read instead of {TOKENS:,}, as a refit needs in each "
+            f"half as many as the widest layer has neurons, {max(architecture.neurons()):,}."
+        )
+    return max(TOKENS, least)
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether a result is to be a GGUF file, by its name."""
+    return path.suffix.lower() == ".gguf"
+
+
+def check_out(model: str | Path | ModelSource, out: Path, *, force: bool) -> None:
+    """Refuse a place that a result cannot have, before the model is fetched.
+
+    Raises:
+        OutputError: It is there, or cannot be written.
+        UnsupportedModelError: A GGUF file is asked for of a folder.
+    """
+    if is_gguf(out):
+        check_gguf_parent(model)
+        check_new_file(out, force=force)
+    else:
+        check_overwrite(out, force=force)
+
+
+def aligned_to_blocks(spec: PruneSpec, source: ModelSource) -> PruneSpec:
+    """The spec for a GGUF result: rounded to the blocks of its parent if no rounding is asked."""
+    if source.gguf is None or spec.align is not None or spec.paper_widths:
+        return spec
+    return replace(spec, align=down_alignment(source.gguf))
+
+
+@contextmanager
+def weights_advised(options: str = "--criterion ppm") -> Iterator[None]:
+    """Have what stands in the way of a calibrated cut say which options need no text."""
+    try:
+        yield
+    except (RunError, AssetError, UnsupportedModelError) as error:
+        if WITHOUT_TEXT in str(error):  # which says so
+            raise
+        raise type(error)(
+            f"{error}; to cut by weights alone, which needs no text, pass {options}"
+        ) from error
+
+
+def _refit(
+    source: ModelSource, spec: PruneSpec, text: dict[str, Any], progress: LayerCallback | None
+) -> Refit:
+    """The neurons and what down_proj becomes."""
+    text["tokens"] = tokens_of(source.checkpoint.architecture, text.get("tokens"))
+    with weights_advised('criterion="ppm", refit=False'):
+        return make_refit(source, spec, progress=progress, **text)
+
+
+def _plan(
+    source: ModelSource, spec: PruneSpec, text: dict[str, Any], progress: LayerCallback | None
+) -> Plan:
+    """The neurons alone."""
+    tokens = text.get("tokens", TOKENS)
+    with weights_advised('criterion="ppm"') if spec.criterion in CALIBRATED else nullcontext():
+        return make_plan(
+            source, spec, calibration=text.get("text"), tokens=tokens, progress=progress
+        )

@@ -96,6 +96,16 @@ def test_records_say_what_text_and_others_do_not(whole: Any, tiny_checkpoint: Pa
     assert all(line.startswith("Warning: tiny, activation+refit") for line in warned)
 
 
+def test_a_mix_of_texts_is_named_in_records(
+    tiny_checkpoint: Path, text: Path, tmp_path: Path
+) -> None:
+    asked = {**PROSE, "criteria": ("activation",), "calibration": f"{text}:0.5,embedded:0.5"}
+    records = run(tmp_path, settings_of(tiny_checkpoint, **{**asked, "tokens": 2 * TOKENS}))
+    told = records["activation", "40%", "prose"].settings
+    assert told["calibration"].startswith(f"50% {text}; 50% embedded text")
+    assert told["calibration_tokens"] == 2 * TOKENS
+
+
 def test_warnings_are_told_once(whole: Any) -> None:
     _, records = whole
     record = records["activation+refit", "40%", "prose"]

@@ -41,7 +41,8 @@ def _tokens(value: str) -> int:
 @click.option(
     "--text",
     metavar="TEXT",
-    help="Text to train on: a file or folder, or a data set of the hub. Default: embedded text. "
+    help="Text to train on: a file or folder, a data set of the hub, or several by shares of the "
+    "tokens (my-code/:0.7,embedded:0.3). Default: embedded text. "
     "A part of it is held out.",
 )
 @click.option(

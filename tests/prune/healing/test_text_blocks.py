@@ -6,10 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from healing_runs import BLOCK
+from transformers import AutoTokenizer
 
 from widthwise.errors import RunError
 from widthwise.prune.healing import heal
-from widthwise.prune.healing.text_blocks import in_epochs
+from widthwise.prune.healing.text_blocks import in_epochs, read_blocks
 
 pytestmark = pytest.mark.usefixtures("short_blocks")
 
@@ -30,3 +32,17 @@ def test_too_little_text_is_told(child: Path, dense: Path, text: Path, tmp_path:
     few.write_text(text.read_text()[:200])
     with pytest.raises(RunError, match=r"tokens; a healing needs at least 384"):
         heal(child, dense, out=tmp_path / "out", text=few)
+
+
+def test_a_mix_of_texts_is_trained_on_and_held_out_by_its_shares(
+    dense: Path, text: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text(text.read_text().upper())
+    tokenizer = AutoTokenizer.from_pretrained(dense)
+    blocks = read_blocks(f"{text}:0.5,{other}:0.5", tokenizer, 64 * BLOCK)
+    assert blocks.names == (str(text), str(other))
+    small = tokenizer.convert_tokens_to_ids("e")
+    for rows in (blocks.rows, blocks.held_out):
+        share = sum(small in row for row in rows.tolist()) / len(rows)
+        assert share == pytest.approx(0.5, abs=1 / len(rows))  # a block more or less

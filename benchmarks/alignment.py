@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from prune import SHAPES
+from prune import COMMON, SHAPES
 from scoring_backends import Result, write
 
 from widthwise import measure
@@ -44,7 +44,7 @@ from widthwise.study import neighbour_widths
 DENSE, ODD = 8192, 7373
 WIDTHS = (DENSE, *neighbour_widths(ODD))
 ALIGNED = tuple(width for width in neighbour_widths(ODD) if width % 64 == 0)
-COMMON = {"num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 131072}
+CONTEXT = 131_072
 UNIFORM = 0.035  # of uniform weights; their standard deviation is then 0.02
 SHARE = 0.8  # of free memory for weights
 WORKLOADS = {"cpu": "256x4,32x4x8", "cuda": "512x32,512x32x8,2048x8x8"}
@@ -55,12 +55,12 @@ def layers_that_fit(shape: str, device: str, dtype: str) -> int:
     """How many layers can be held at all widths at once, with shared attention and embedding."""
     import torch
 
-    sizes = SHAPES[shape]
+    sizes = COMMON | SHAPES[shape]
     hidden, heads = sizes["hidden_size"], sizes["num_attention_heads"]
     layer = 3 * hidden * sum(WIDTHS)
-    layer += 2 * hidden * sizes["head_dim"] * (heads + COMMON["num_key_value_heads"])
+    layer += 2 * hidden * sizes["head_dim"] * (heads + sizes["num_key_value_heads"])
     numbers = int(SHARE * free_bytes(device)) // getattr(torch, dtype).itemsize
-    layers = (numbers - COMMON["vocab_size"] * hidden) // layer
+    layers = (numbers - sizes["vocab_size"] * hidden) // layer
     if layers < 1:
         raise click.ClickException(f"a layer of the {shape} shape does not fit into memory")
     return min(layers, sizes["num_hidden_layers"])
@@ -100,8 +100,9 @@ def empty_model(shape: str, layers: int, width: int, dtype: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig
 
-    sizes = {**SHAPES[shape], **COMMON, "num_hidden_layers": layers, "intermediate_size": width}
-    config = LlamaConfig(**sizes, tie_word_embeddings=True)
+    sizes = COMMON | SHAPES[shape] | {"num_hidden_layers": layers, "intermediate_size": width}
+    sizes |= {"tie_word_embeddings": True, "max_position_embeddings": CONTEXT}
+    config = LlamaConfig(**sizes)
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
 
@@ -199,7 +200,9 @@ def cell(found: Result) -> str:
 def shapes_of(_context: Any, _parameter: Any, text: str) -> list[str]:
     shapes = text.upper().split(",")
     if not set(shapes) <= set(SHAPES):
-        raise click.BadParameter(f"must be some of 1b and 3b with a comma between; got {text!r}")
+        raise click.BadParameter(
+            f"must be some of {', '.join(SHAPES).lower()} with commas between; got {text!r}"
+        )
     return shapes
 
 

@@ -48,6 +48,20 @@ SHAPES = {
         "head_dim": 128,
         "tie_word_embeddings": False,
     },
+    "TINY": {  # for rehearsals of other benchmarks
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 8,
+        "head_dim": 8,
+        "intermediate_size": 256,
+        "vocab_size": 2048,
+    },
+}
+COMMON = {
+    "intermediate_size": 8192,
+    "num_key_value_heads": 8,
+    "tie_word_embeddings": True,
+    "vocab_size": 128256,
 }
 OPTIPFAIR = """
 import sys, torch, optipfair
@@ -73,9 +87,7 @@ def generate(shape: str, folder: Path, **changes: int) -> Path:
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, LlamaConfig
 
-    usual = {"intermediate_size": 8192, "tie_word_embeddings": True, "vocab_size": 128256}
-    settings = {**usual, **SHAPES[shape], **changes}
-    config = LlamaConfig(**settings, num_key_value_heads=8, dtype="bfloat16")
+    config = LlamaConfig(**(COMMON | SHAPES[shape] | changes), dtype="bfloat16")
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     config.architectures = ["LlamaForCausalLM"]

@@ -74,11 +74,11 @@ def ours(model: Any, tokenizer: Any) -> Any:
     return SharedPrefixLM(model, tokenizer)
 
 
-def theirs(model: Any, tokenizer: Any, batch_size: int) -> Any:
+def theirs(model: Any, tokenizer: Any, batch_size: int, device: str = "cpu") -> Any:
     from lm_eval.models.huggingface import HFLM
 
     with silenced():
-        return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, device="cpu")
+        return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch_size, device=device)
 
 
 def answered(make: Callable[[], Any], work: Work) -> tuple[float, list[Any], Any]:

@@ -154,3 +154,33 @@ def test_more_tokens_are_read_where_the_widest_layer_needs_them() -> None:
         "80,896 tokens of text are read instead of 65,536, as a refit needs in each half as many "
         "as the widest layer has neurons, 40,000."
     ]
+
+
+class Ended(Exception):
+    pass
+
+
+def test_a_refit_that_was_ended_goes_on_with_the_layers_that_are_done(
+    tiny_checkpoint: Path, text: Path, tmp_path: Path
+) -> None:
+    asked: dict[str, Any] = {"width": 20, "align": 1, "text": text, "tokens": 2048}
+
+    def end(layer: int) -> None:
+        if layer == 1:
+            raise Ended
+
+    out = tmp_path / "new" / "out"
+    with pytest.raises(Ended):
+        widthwise.prune(tiny_checkpoint, out=out, progress=end, **asked)
+    (kept,) = out.parent.iterdir()
+    assert kept.name == ".out.layers"
+    assert len(list(kept.iterdir())) == 2
+    said: list[str] = []
+    with shown(said.append):
+        done = widthwise.prune(tiny_checkpoint, out=out, **asked)
+    assert f"The first 2 layers are taken from {kept}, as they are done." in said
+    assert [*out.parent.iterdir()] == [out]
+    whole = refit(tiny_checkpoint, **asked)
+    assert done.refit is not None
+    for ours, theirs in zip(done.refit.down, whole.down, strict=True):  # although the files went
+        assert torch.equal(ours, theirs)

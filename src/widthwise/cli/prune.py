@@ -33,6 +33,7 @@ from ..prune import (
     draft_criterion,
     is_gguf,
     is_refitted,
+    kept_layers,
     open_model,
     per_layer,
     prune_checkpoint,
@@ -41,6 +42,7 @@ from ..prune import (
     weights_advised,
 )
 from ..prune.refitting import refit
+from .interrupts import interruption
 from .options import is_typed, names_models
 from .plan_options import (
     PlanRequest,
@@ -56,6 +58,7 @@ from .plan_options import (
 )
 from .progress_bar import hush_transformers, layer_progress, progress
 
+_LAYERS_KEPT = "interrupted; the same command goes on with the layers that are done"
 _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU blocks on
 
 
@@ -142,19 +145,18 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     if request and is_gguf(out):
         request = replace(request, spec=aligned_to_blocks(request.spec, source))
     console = Console(stderr=True)
-    result = _refit(source, request, options, console) if request and refitting else None
-    if result:
-        plan = result.plan
-    elif request:
+    if request and refitting:
+        with interruption(_LAYERS_KEPT), kept_layers(out) as work:
+            result = _refit(source, request, options, work, console)
+            return _write(source, out, result.plan, result, how, console)
+    if request:
         plan = build_plan(source, request, console)
     else:
         assert plan_file is not None
         plan = Plan.load(plan_file)
-    is_padded = not (plan.uniform or options["layout"] == "compact" or is_gguf(out))
-    _print_notes(source, plan, result, is_padded=is_padded)
-    if plan_file and refitting is None:
-        _tell_only_cut(plan_file, plan)
-    _write(source, out, plan, result or options["refitting"], how, console)
+        if refitting is None:
+            _tell_only_cut(plan_file, plan)
+    _write(source, out, plan, options["refitting"], how, console)
 
 
 def _write(
@@ -165,7 +167,9 @@ def _write(
     how: StoreOptions,
     console: Console,
 ) -> None:
-    """Write a folder or a GGUF file, and say where it is."""
+    """Say what the result is, write a folder or a GGUF file, and say where it is."""
+    is_padded = not (plan.uniform or how["layout"] == "compact" or is_gguf(out))
+    _print_notes(source, plan, refit or None, is_padded=is_padded)
     result: Path | GgufResult
     with progress(console) as bar:
         task = bar.add_task("writing", total=plan.parent_bytes, left="")
@@ -215,9 +219,13 @@ def _print_notes(source: ModelSource, plan: Plan, refit: Refit | None, *, is_pad
 
 
 def _refit(
-    source: ModelSource, request: PlanRequest, options: dict[str, Any], console: Console
+    source: ModelSource,
+    request: PlanRequest,
+    options: dict[str, Any],
+    work: Path,
+    console: Console,
 ) -> Refit:
-    """The refit, in widths by layers where those are asked for; the model is loaded once."""
+    """The refit, in widths by layers where those are asked for; the model is opened once."""
     hush_transformers()
     widths, tokens = None, tokens_of(source.checkpoint.architecture, request.tokens)
     request = replace(request, tokens=tokens)
@@ -235,6 +243,7 @@ def _refit(
                 request.spec,
                 sequential=not options["one_pass"],
                 widths=widths,
+                work=work,
                 progress=tell,
                 text=request.calibration,
                 tokens=request.most_tokens,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from ..cut import Plan, Refit
 from ..cut.checkpoint import ModelSource, StoreOptions, WriteOptions, refuse_overlap, resolve_model
 from ..cut.gguf import down_alignment
 from ..errors import AssetError, RunError, UnsupportedModelError
-from ..io import check_new_file, check_overwrite
+from ..io import check_new_file, check_overwrite, kept_workdir
 from ..notices import notice
 from .api import check_calibration, check_gguf_parent, make_plan, prune_checkpoint
 from .calibration.layer_calls import WITHOUT_TEXT
@@ -63,7 +64,8 @@ def prune(
     Args:
         model: A checkpoint folder, a `.gguf` file, a hub id, or a name such as `"smollm2"`.
         out: Folder to make, or a `.gguf` file where the model is one, whose width is then rounded
-            down to the blocks of its types. It is whole or absent, whenever the process is killed.
+            down to the blocks of its types. It is whole or absent, whenever the process is killed;
+            the same call then goes on with the layers that were refitted, which lie beside it.
         refit: Whether down_proj is refitted on the text. By default it is where the criterion goes
             by text (`activation`, `obs`).
         force: Whether a result that is there is replaced.
@@ -93,10 +95,14 @@ def prune(
     refuse_overlap(source.found, path)
     if is_gguf(path):
         spec = aligned_to_blocks(spec, source)
-    done = _refit(source, spec, text, progress) if wanted else None
-    plan = done.plan if done else _plan(source, spec, text, progress)
-    written = prune_checkpoint(source, path, plan, refit=done or False, **how)
-    return Pruned(path=written, plan=plan, refit=done)
+    if not wanted:
+        plan = _plan(source, spec, text, progress)
+        written = prune_checkpoint(source, path, plan, refit=False, **how)
+        return Pruned(path=written, plan=plan, refit=None)
+    with kept_layers(path) as work:
+        done = _refit(source, spec, text, work, progress)
+        written = prune_checkpoint(source, path, done.plan, refit=done, **how)
+    return Pruned(path=written, plan=done.plan, refit=done)
 
 
 def is_refitted(criterion: str, asked: bool | None) -> bool:
@@ -148,6 +154,21 @@ def aligned_to_blocks(spec: PruneSpec, source: ModelSource) -> PruneSpec:
 
 
 @contextmanager
+def kept_layers(out: Path) -> Iterator[Path]:
+    """The folder beside a result that holds its refitted layers until it is written.
+
+    A process that was killed leaves it behind, and the next refit for the same result goes on.
+
+    Raises:
+        OutputError: It cannot be made, or another process makes the same result.
+    """
+    whole = Path(os.path.abspath(out))
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    with kept_workdir(whole.with_name(f".{whole.name}.layers")) as work:
+        yield work
+
+
+@contextmanager
 def weights_advised(options: str = "--criterion ppm") -> Iterator[None]:
     """Have what stands in the way of a calibrated cut say which options need no text."""
     try:
@@ -161,12 +182,16 @@ def weights_advised(options: str = "--criterion ppm") -> Iterator[None]:
 
 
 def _refit(
-    source: ModelSource, spec: PruneSpec, text: dict[str, Any], progress: LayerCallback | None
+    source: ModelSource,
+    spec: PruneSpec,
+    text: dict[str, Any],
+    work: Path,
+    progress: LayerCallback | None,
 ) -> Refit:
     """The neurons and what down_proj becomes."""
     text["tokens"] = tokens_of(source.checkpoint.architecture, text.get("tokens"))
     with weights_advised('criterion="ppm", refit=False'):
-        return make_refit(source, spec, progress=progress, **text)
+        return make_refit(source, spec, work=work, progress=progress, **text)
 
 
 def _plan(

@@ -20,10 +20,8 @@ import argparse
 import json
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -127,8 +125,8 @@ def by_widthwise(weights: Any, group: int, halves: Any, spec: Any, width: int) -
     return {"choice": choice, "fits": whole - choice, "lam": lam, "cut": cut}
 
 
-def generated(folder: Path, neurons: int, hidden: int) -> Any:
-    """A model of one layer, with random weights, in float32."""
+def generated(neurons: int, hidden: int, dtype: str) -> Any:
+    """A model of one layer, with random weights."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     heads = max(1, hidden // 64)
@@ -138,7 +136,7 @@ def generated(folder: Path, neurons: int, hidden: int) -> Any:
             hidden_size=hidden, intermediate_size=neurons, num_hidden_layers=1,
             num_attention_heads=heads, num_key_value_heads=heads, vocab_size=4096,
         )
-    )  # fmt: skip
+    ).to(getattr(torch, dtype))  # fmt: skip
 
 
 def text_of(options: argparse.Namespace) -> TextRequest:
@@ -187,24 +185,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--layer", type=int, default=0, help="of --model; those before it stay")
     parser.add_argument("--neurons", type=int, default=4864)
     parser.add_argument("--hidden", type=int, default=896)
+    parser.add_argument("--dtype", default="float32", help="of the generated layer")
     parser.add_argument("--tokens", type=int, default=16384)
     parser.add_argument("--remove", default="20%")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--no-oracle", action="store_true")
     options = parser.parse_args(arguments)
     spec = PruneSpec(target=Target("remove", options.remove), criterion="activation")
-    with tempfile.TemporaryDirectory() as place:
-        model = options.model or generated(Path(place), options.neurons, options.hidden)
-        with open_model(model) as opened:
-            text = text_of(options).read(opened)
-            layered = opened.by_layers
-            turns = []
-            with LayerwiseRunner(layered.module, text, layered.held) as runner:
-                for layer in range(options.layer):
-                    runner.advance(layer)
-                for number in range(options.turns):
-                    turns.append(turn(runner, opened, options.layer, spec, not options.no_oracle))
-                    print(f"turn {number}: {turns[-1]}", file=sys.stderr)
+    model = options.model or generated(options.neurons, options.hidden, options.dtype)
+    with open_model(model) as opened:
+        text = text_of(options).read(opened)
+        layered, turns = opened.by_layers, []
+        with LayerwiseRunner(layered.module, text, layered.held) as runner:
+            for layer in range(options.layer):
+                runner.advance(layer)
+            for number in range(options.turns):
+                turns.append(turn(runner, opened, options.layer, spec, not options.no_oracle))
+                print(f"turn {number}: {turns[-1]}", file=sys.stderr)
     medians = {
         key: {part: statistics.median(each[key][part] for each in turns) for part in turns[0][key]}
         for key in ("seconds", "oracle", "ratios")

@@ -64,3 +64,13 @@ def test_a_model_in_memory_is_its_own(saved: Path) -> None:
         opened.tokenizer  # noqa: B018
     with open_model(saved) as on_disk, pytest.raises(RunError, match="there is no tokenizer"):
         on_disk.tokenizer  # noqa: B018
+
+
+@pytest.mark.parametrize("units", ["_is_amx_tile_supported", "_is_avx512_bf16_supported", None])
+def test_units_for_bfloat16_are_tiles_or_vectors(
+    units: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name == units)
+    assert opened_model.has_bfloat16("cpu") == (units is not None)
+    assert opened_model.has_bfloat16("cuda")

@@ -116,5 +116,5 @@ def has_bfloat16(device: str) -> bool:
     """Whether bfloat16 is multiplied in hardware."""
     import torch
 
-    amx = getattr(torch.cpu, "_is_amx_tile_supported", None)  # private, and not in every torch
-    return device == "cuda" or bool(amx and amx())
+    units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private, not in every torch
+    return device == "cuda" or any(getattr(torch.cpu, each, bool)() for each in units)

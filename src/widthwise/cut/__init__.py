@@ -18,6 +18,7 @@ from .weights import (
     fingerprint,
     gate_or_up_rows,
     kept_widths,
+    one_thread,
 )
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "gate_or_up_rows",
     "kept_widths",
     "narrow_tensor",
+    "one_thread",
     "owner_of",
     "set_sizes",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..arch import Architecture, read_architecture
@@ -19,6 +20,23 @@ if TYPE_CHECKING:
 
 
 CHUNK_BYTES = 4 * 2**20  # of weights read at a time: small compared with torch itself
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """While open, torch computes in one thread, in this process.
+
+    Chunks take so little time that threads mostly wait for each other, and many times as long where
+    other processes use the processor too; hashing and writing are in threads of their own.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 FINGERPRINT_ROWS = 32  # of each tensor

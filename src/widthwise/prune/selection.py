@@ -16,6 +16,7 @@ from ..cut import (
     down_rows,
     fingerprint,
     gate_or_up_rows,
+    one_thread,
 )
 from ..errors import PlanError
 from .criteria import ROW_CRITERIA, activation, keep_highest, ppm_activation, random
@@ -48,9 +49,10 @@ def select(
     width = spec.width(weights.architecture)
     keep = []
     architecture = weights.architecture
-    for group, neurons in enumerate(architecture.neurons(width.widths)):
-        scores = score_group(weights, group, spec.criterion, spec.seed, activation_norms)
-        keep.append(tuple(keep_highest(scores, neurons)))
+    with one_thread():
+        for group, neurons in enumerate(architecture.neurons(width.widths)):
+            scores = score_group(weights, group, spec.criterion, spec.seed, activation_norms)
+            keep.append(tuple(keep_highest(scores, neurons)))
     return plan_of(weights, width, spec, tuple(keep), fingerprint(weights))
 
 

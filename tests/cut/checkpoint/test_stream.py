@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,25 @@ def test_values_too_large_for_half_precision_are_named(saved: Path, tmp_path: Pa
     with pytest.raises(CheckpointError, match=r"model\.norm\.weight has values too large"):
         prune_checkpoint(saved, tmp_path / "out", plan, dtype="float16")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_torch_streams_in_one_thread_and_has_its_own_number_again(
+    saved: Path, tmp_path: Path, is_whole: bool
+) -> None:
+    def look(_: int) -> None:
+        seen.append(torch.get_num_threads())
+        if not is_whole:
+            raise KeyboardInterrupt
+
+    seen: list[int] = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        plan = make_plan(saved, remove="40%", criterion="ppm")
+        with nullcontext() if is_whole else pytest.raises(KeyboardInterrupt):
+            prune_checkpoint(saved, tmp_path / "out", plan, progress=look)
+        assert set(seen) == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

@@ -26,7 +26,7 @@ from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetens
 from ...notices import notice
 from ..draft_plan import DraftPlan
 from ..plan import WIDTHS_KEY, Plan
-from ..weights import check_refit, kept_widths
+from ..weights import check_refit, kept_widths, one_thread
 from .compact import check_compact, write_compact
 from .companions import copy_companions, tell_left_out, with_code
 from .lineage import PLAN_FILE
@@ -86,7 +86,7 @@ def write_pruned(
     with new_folder(out, force=output.force) as folder:
         _refuse_full_disk(folder, out, shards)
         parent = hashlib.sha256()
-        with BackgroundWriter(parent.update) as hashed:
+        with one_thread(), BackgroundWriter(parent.update) as hashed:
             stream = Stream(checkpoint, parts, hashed, progress)
             _write_weights(folder, shards, stream)
         copy_companions(checkpoint, folder)

@@ -75,12 +75,15 @@ class Stream:
         Raises:
             CheckpointError: It holds NaN or Inf, or a value too large for `dtype`.
         """
+        import torch
+
         checkpoint = self._checkpoint
         source, part = checkpoint.tensors[name].spec, self._parts.get(name)
         cut = None if part is None else part.architecture.cuts[name]
         if part and cut and cut.stacked:
             yield from self._stacked_chunks(name, part, dtype)
             return
+        keep = torch.tensor(part.keep[cut.group] if part and cut else ())
         rows = source.shape[0] if source.shape else 1
         step = max(1, CHUNK_BYTES * rows // max(1, source.nbytes))
         side = rows // cut.parts if cut and cut.axis == 0 else rows  # no chunk is of two parts
@@ -90,7 +93,7 @@ class Stream:
                 chunk = checkpoint.rows(name, start, stop)
                 self._see(chunk, name)
                 if part and cut:
-                    chunk = _kept(chunk, part, cut, start)
+                    chunk = _kept(chunk, part, cut, keep, start)
                 yield _converted(chunk, dtype, name)
             if part and cut and cut.axis == 0:
                 missing = part.width(cut.group) - len(part.keep[cut.group])
@@ -115,12 +118,9 @@ class Stream:
             self._progress(chunk.nbytes)
 
 
-def _kept(chunk: Tensor, part: Remainder, cut: TensorCut, start: int) -> Tensor:
+def _kept(chunk: Tensor, part: Remainder, cut: TensorCut, keep: Tensor, start: int) -> Tensor:
     """What stays of some rows, the first of which is row `start`; columns padded."""
-    import torch
-
     width = part.architecture.width_of(cut.group)
-    keep = torch.tensor(part.keep[cut.group])
     if cut.axis == 0:
         inside = keep + start // width * width - start
         return chunk.index_select(0, inside[(inside >= 0) & (inside < len(chunk))])

@@ -28,7 +28,7 @@ REFUSED = [
     ("prune M --to 2x --refit --align 0 -o out", "--align must be at least 1"),
     ("prune M --to 2x --refit --calibration no.txt -o out", "no.txt: no such file"),
     ("prune M --to 2x --refit --tokens 5 -o out", "--tokens must be at least 1024"),
-    ("prune M --to 2x --criterion obs -o out", "obs without a refit are worse"),
+    ("prune M --to 2x --tokens 5 -o out", "--tokens must be at least 1024"),
     ("prune M --to 2x --refit -o a.gguf", "write that folder as a .gguf file by widthwise export"),
     ("prune smollm2 --to 2x --refit -o a.gguf", "smollm2 is a checkpoint folder"),
     ("prune begun --to 2x --refit -o a.gguf", "begun is a checkpoint folder"),

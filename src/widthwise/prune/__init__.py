@@ -8,6 +8,7 @@ from typing import Any
 
 from .api import check_calibration, make_plan, prune_checkpoint, prune_gguf
 from .calibration.activations import activation_norms
+from .calibration.moments import bfloat16_products
 from .calibration.second_moments import Calibration, calibrate
 from .calibration.text import TextOptions
 from .criteria import (
@@ -66,6 +67,7 @@ __all__ = [
     "activation_norms",
     "aligned_to_blocks",
     "allowed_widths",
+    "bfloat16_products",
     "calibrate",
     "check_calibration",
     "check_out",

@@ -27,6 +27,20 @@ def test_moments_of_bfloat16_are_exact_products_summed_in_float32() -> None:
     assert torch.get_float32_matmul_precision() == "highest"
 
 
+def test_tf32_that_a_caller_chose_is_no_hindrance() -> None:
+    """By the setting of CUDA alone, after which torch does not tell the one of all devices."""
+    settings = torch.backends.cuda.matmul
+    before = settings.fp32_precision
+    settings.fp32_precision = "tf32"
+    try:
+        with pytest.raises(RuntimeError, match="mix of the legacy and new APIs"):
+            torch.get_float32_matmul_precision()
+        Moments.empty(4).add(torch.ones(2, 4, dtype=torch.bfloat16))
+        assert settings.fp32_precision == "tf32"
+    finally:
+        settings.fp32_precision = before
+
+
 def test_no_token_is_told() -> None:
     with pytest.raises(RunError, match="no token to calibrate on"):
         Moments.empty(4).mean("layer 0")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...io import limited_memory
+from ...prune import bfloat16_products
 from .kv_cache import cache_of, given, repeated
 
 if TYPE_CHECKING:
@@ -150,13 +151,8 @@ class LmHead:
 
         exact = hidden.dtype == torch.bfloat16 and self.exact
         bias = None if self.bias is None else self.bias[part]
-        settings: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # set at run time
-        before = settings.fp32_precision
-        settings.fp32_precision = "bf16" if exact else before
-        try:
+        with bfloat16_products() if exact else nullcontext():
             return torch.nn.functional.linear(hidden.to(self.weight), self.weight[part], bias)
-        finally:
-            settings.fp32_precision = before
 
 
 def _summed(

@@ -45,7 +45,9 @@ class _Rows:
 
     def unpadded(self, states: Tensor) -> Tensor:
         """States of tokens that are no padding, shape (tokens, ..., hidden size)."""
-        return states.movedim((-3, -2), (0, 1)).flatten(0, 1)[self.kept]
+        # Of a model on CUDA, states in files are on the CPU.
+        kept = ... if isinstance(self.kept, EllipsisType) else self.kept.to(states.device)
+        return states.movedim((-3, -2), (0, 1)).flatten(0, 1)[kept]
 
 
 if TYPE_CHECKING:

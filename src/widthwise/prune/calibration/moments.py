@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
 
@@ -107,19 +107,23 @@ class Moments:
 
 @contextmanager
 def bfloat16_products() -> Iterator[None]:
-    """float32 matrices are multiplied by units for bfloat16, where there are any.
+    """float32 matrices are multiplied by units for bfloat16 or, on CUDA, TF32, where there are any.
 
     Sums stay float32. Of numbers that come from bfloat16 the products are exact, and take a third
-    of the time (AMX, torch 2.13).
+    of the time (AMX, torch 2.13). The settings of each device are named, since torch refuses to say
+    what the one for all of them is once a caller has chosen TF32 for CUDA alone.
     """
     import torch
 
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
+    units: Any = (torch.backends.mkldnn.matmul, "bf16"), (torch.backends.cuda.matmul, "tf32")  # type: ignore[attr-defined]  # set at run time
+    before = [(settings, settings.fp32_precision) for settings, _ in units]
     try:
+        for settings, name in units:
+            settings.fp32_precision = name
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        for settings, name in before:
+            settings.fp32_precision = name
 
 
 @dataclass(frozen=True, kw_only=True)

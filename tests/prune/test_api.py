@@ -186,7 +186,7 @@ def test_how_far_it_is_is_said_without_a_terminal(
     lines = result.stderr.splitlines()
     for name in names:
         told = [line for line in lines if line.startswith(name)]
-        assert told[0] == f"{name}, 3 layers: the model is loaded first, and the text read"
+        assert told[0] == f"{name}, 3 layers: the text is read first, and every layer tried"
         assert [line.split(",")[0] for line in told] == [
             name,
             *(f"{name}: {layer} of 3 layers" for layer in (1, 2, 3)),

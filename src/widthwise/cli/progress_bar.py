@@ -46,7 +46,7 @@ def layer_progress(console: Console, layers: int, doing: str) -> Iterator[LayerC
     """
     with progress(console) as bars:
         bar = ProgressBar(console, bars, Eta(time.monotonic()))
-        bar.say(f"{doing}, {layers} layers: the model is loaded first, and the text read")
+        bar.say(f"{doing}, {layers} layers: the text is read first, and every layer tried")
         bar.update(0.0, f"{doing}: loading")
 
         def tell(layer: int) -> None:

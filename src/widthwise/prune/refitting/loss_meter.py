@@ -91,7 +91,7 @@ class LossMeter:
 
         head, divergence, added = self._runner.logits, 0.0, 0.0
         vocabulary = head(dense[..., :1, :].movedim(-2, 0)).shape[-1]
-        for here in places.split(max(1, _LOGITS_BYTES // (4 * vocabulary))):
+        for here in torch.split(places, max(1, _LOGITS_BYTES // (4 * vocabulary))):
             rows = here.to(dense.device)
             one, other = (
                 torch.log_softmax(head(each[..., rows, :].movedim(-2, 0)).float(), dim=-1)

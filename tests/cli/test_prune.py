@@ -122,3 +122,13 @@ def test_bytes_of_a_gguf_file_are_said_to_be_those_of_a_checkpoint(
         result = run(*words)
         assert result.stderr.count(said) == 1, result.output
         assert (result.exit_code == 0) == ("--size" not in words)
+
+
+def test_what_a_refitted_cut_loses_is_said(tiny_gguf: Path, text: Path, tmp_path: Path) -> None:
+    words = ["prune", tiny_gguf, *ASKED, "--calibration", text, "-o", tmp_path / "out"]
+    result = run(*words)
+    assert result.exit_code == 0, result.output
+    said = next(line for line in result.stderr.splitlines() if line.startswith("Lost: "))
+    assert f"on 2 held-out blocks of {text}" in said
+    kept = json.loads((tmp_path / "out" / "widthwise_refit.json").read_text("utf8"))["losses"]
+    assert f"KL {kept[0]['divergence']:.3f} nats a token" in said

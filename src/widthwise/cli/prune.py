@@ -212,6 +212,8 @@ def _print_notes(source: ModelSource, plan: Plan, refit: Refit | None, *, is_pad
     click.echo(plan, err=True)
     if is_padded:
         click.echo(f"Padded: written, and as large and slow, as width {plan.width}.", err=True)
+    for loss in refit.losses if refit else ():
+        click.echo(f"Lost: {loss}.", err=True)
     if refit and refit.warning:
         click.echo(f"Warning: {refit.warning}", err=True)
     drafts = draft_note(source.checkpoint.architecture, draft_criterion(plan.criterion))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .reader import Checkpoint
 
-KEPT_BYTES = 2**29  # of layers that stay in memory though they are not held
+KEPT_BYTES = 2**28  # of layers that stay in memory though they are not held
 
 
 class ModelByLayers:

@@ -85,7 +85,7 @@ def group_cuts(
     weight = down_rows(weights, group).T.to(moments[0])[order.to(moments[0].device)]
     lam, fits = _fits(moments, weight, widths, where)
     both = moments[0].add_(moments[1])
-    ridge, cuts = Ridge(both, lam, where, max(widths)), []
+    ridge, cuts = Ridge(both, lam, where), []
     tensor = weights.architecture.tensors[weights.architecture.groups[group].down]
     stored = getattr(torch, TORCH_DTYPES[spec.stored_dtype or tensor.dtype])
     for width, fit in zip(widths, fits, strict=True):

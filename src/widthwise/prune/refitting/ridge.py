@@ -137,7 +137,7 @@ class Removal:
 
 
 class Ridge:
-    """Refits at every width up to the widest, from one factorisation.
+    """Refits at every width, from one factorisation: each the same, whatever others are made.
 
     With L L^T = H + lam I, neurons in the order in which they are kept, the factor of the first k
     is L_kk; and with Y = L^T W the least loss, ridge included, is the sum of |Y_i|^2 over i > k.
@@ -146,20 +146,21 @@ class Ridge:
         moment: H, shape (m, m), float32 or float64, neurons in the order in which they are kept.
         lam: The ridge, as a share of the mean of the diagonal of H.
         where: Name of the layer, for errors.
-        widest: Most neurons that will be kept; m if None.
+        widest: Most neurons that will be kept; m if None. Refits with another one differ by
+            rounding.
 
     Raises:
         RunError: H + lam I is not positive definite.
 
-    Cost: of the widest k^3 / 3 operations; of a change 2 k^2 d.
+    Cost: of the widest k^3 / 3 operations; of a change 2 k^2 d, and k^3 / 3 in float64.
     Memory: one matrix of k^2, of float64 where float32 will not do.
     """
 
     def __init__(
         self, moment: Float[Tensor, "m m"], lam: float, where: str, widest: int | None = None
     ) -> None:
-        self._moment, self._lam, self._where, self._widest = moment, lam, where, widest
-        self._factor = self._factored(moment.dtype)
+        self._moment, self._lam, self._where = moment, lam, where
+        self._factor = self._factored(moment.dtype, widest)
 
     def change(self, removal: Removal) -> Float[Tensor, "k d"]:
         """C, shape (k, d), of a removal by the same moments.
@@ -169,10 +170,10 @@ class Ridge:
         """
         import torch
 
-        change = self._solution(removal)
+        factor = self._factor[: removal.kept, : removal.kept]
+        change = _solution(factor, removal)
         if change.dtype == torch.float32 and not self._is_accurate(removal, change):
-            self._factor = self._factored(torch.float64)
-            change = self._solution(removal)
+            change = _solution(self._factored(torch.float64, removal.kept), removal)
         if not torch.isfinite(change).all():
             raise RunError(f"{self._where}: the refit is not finite; calibrate on more text")
         return change
@@ -190,26 +191,16 @@ class Ridge:
         left = gains.flip(0).cumsum(0).flip(0)
         return torch.cat([left, left.new_zeros(1)]) / left[0]
 
-    def _factored(self, dtype: torch.dtype) -> Tensor:
-        """L; of float64 where the matrix is not positive definite in float32."""
+    def _factored(self, dtype: torch.dtype, kept: int | None) -> Tensor:
+        """L of the first neurons; of float64 where it is not positive definite in float32."""
         import torch
 
         try:
-            return cholesky(damped(self._moment, self._lam, self._widest, dtype), self._where)
+            return cholesky(damped(self._moment, self._lam, kept, dtype), self._where)
         except RunError:
             if dtype == torch.float64:
                 raise
-        return self._factored(torch.float64)
-
-    def _solution(self, removal: Removal) -> Tensor:
-        import torch
-
-        factor, pull = self._factor[: removal.kept, : removal.kept], removal.pull
-        if pull.dtype != factor.dtype:
-            pull = removal.pull_in(factor.dtype)
-        half = torch.linalg.solve_triangular(factor, pull, upper=False)
-        result: Tensor = torch.linalg.solve_triangular(factor.T, half, upper=True)
-        return result
+        return self._factored(torch.float64, kept)
 
     def _is_accurate(self, removal: Removal, change: Tensor) -> bool:
         """Whether the loss is near the least, by the residual on sums of columns."""
@@ -225,6 +216,18 @@ class Ridge:
             residual[start:stop] -= rows @ sums
         excess = float(residual.square().sum()) / _PROBES
         return excess <= TOLERANCE * ridge * removal.least(change)  # False where it is not finite
+
+
+def _solution(factor: Tensor, removal: Removal) -> Tensor:
+    """C by the factor of H_SS + lam I, in its dtype."""
+    import torch
+
+    pull = removal.pull
+    if pull.dtype != factor.dtype:
+        pull = removal.pull_in(factor.dtype)
+    half = torch.linalg.solve_triangular(factor, pull, upper=False)
+    result: Tensor = torch.linalg.solve_triangular(factor.T, half, upper=True)
+    return result
 
 
 def output_power(moment: Float[Tensor, "m m"], weight: Float[Tensor, "m d"]) -> float:

@@ -1,7 +1,7 @@
 """One prepared run on one CUDA device: what no CPU can tell, in a few minutes and one file.
 
     sh benchmarks/gpu.sh -o gpu.json                        # at most 8 minutes
-    sh benchmarks/gpu.sh -o gpu.json --parts refit,heal     # some parts, such as those that failed
+    sh benchmarks/gpu.sh -o gpu.json --parts measure        # some parts: here energy at all widths
     sh benchmarks/gpu.sh -o gpu.json --device cpu --shape tiny    # a rehearsal
 
 It needs the repository, a Python with the packages of widthwise, and about 8 GB of disk, but no
@@ -32,7 +32,8 @@ from typing import Any
 
 import click
 
-from widthwise.io import write_text
+from widthwise.errors import OutputError
+from widthwise.io import check_new_file, write_text
 
 HERE = Path(__file__).parent
 SHAPES = ("1B", "tiny")
@@ -57,14 +58,14 @@ class Part:
     packages: tuple[str, ...] = ()
 
 
-PARTS = (
-    Part(name="model", share=1.5),
-    Part(name="tests", share=2.0, packages=("pytest", "jaxtyping", "hypothesis")),
-    Part(name="refit", share=3.0, needs=("model",)),
-    Part(name="heal", share=1.5, needs=("model",)),
-    Part(name="scorer", share=1.5, needs=("model",), packages=("lm_eval",)),
-    Part(name="measure", share=6.0, needs=("model",)),
-    Part(name="alignment-1b", share=1.5),
+PARTS = (  # shares are generous at the beginning: what is not used goes on to the others
+    Part(name="model", share=4.0),
+    Part(name="tests", share=3.0, packages=("pytest", "jaxtyping", "hypothesis")),
+    Part(name="refit", share=4.0, needs=("model",)),
+    Part(name="heal", share=2.0, needs=("model",)),
+    Part(name="scorer", share=2.0, needs=("model",), packages=("lm_eval",)),
+    Part(name="measure", share=10.0, needs=("model",)),
+    Part(name="alignment-1b", share=2.0),
     Part(name="alignment-3b", share=1.5),
 )
 
@@ -99,7 +100,7 @@ def reason_to_leave_out(part: Part, done: Sequence[Outcome], left: float) -> str
     well = {each.name for each in done if each.exit_code == 0}
     if missing := [name for name in part.needs if name not in well]:
         return f"it needs the part {missing[0]}, which did not end well"
-    return f"only {max(left, 0):.0f} s were left" if left < LEAST_SEC else None
+    return f"only {max(left, 0):.1f} s were left" if left < LEAST_SEC else None
 
 
 def run_part(name: str, command: Sequence[str], limit: float, place: Path) -> Outcome:
@@ -194,6 +195,11 @@ def main(
 ) -> None:
     """Measure on one CUDA device what this repository can say of one; writes one JSON file."""
     start = time.monotonic()
+    try:
+        check_new_file(out, force=True)
+    except OutputError as error:
+        raise click.ClickException(str(error)) from error
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     if device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # `prune` takes CUDA where there is one
     with tempfile.TemporaryDirectory(dir=place) as name:

@@ -35,6 +35,7 @@ WORKLOAD = {"1B": "512x32x8", "tiny": "16x2"}
 NARROWER = ("1x", "2x", "3x", "1.5x", "2.5x", "3.5x")  # of 4x, those first that say most
 ENERGY_SEC = 6.5 * 5  # of a width: five rounds of 6 s, and what is between them
 OTHER_SEC = 45.0  # of a measurement with energy: loading, the limits of the device, power at rest
+MESSAGE = 400  # characters of a failed test's message
 Figures = dict[str, Any]
 
 
@@ -125,15 +126,19 @@ def tests(place: Place) -> Figures:
     words += [f"--junitxml={report}", *map(str, sorted(found))]
     code = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT).returncode
     cases = [*ElementTree.parse(report).iter("testcase")]
-    outcomes = {
-        f"{case.get('classname')}::{case.get('name')}": next((each.tag for each in case), "passed")
-        for case in cases
-    }
-    figures = {"pytest": code, **{name: outcome for name, outcome in sorted(outcomes.items())}}
+    figures = {f"{case.get('classname')}::{case.get('name')}": _outcome(case) for case in cases}
     place.save("tests", figures)
     if code:
         sys.exit(code)
     return figures
+
+
+def _outcome(case: ElementTree.Element) -> str:
+    """Of a test: what became of it, and the message of a failure."""
+    for each in case:
+        if each.tag in ("failure", "error", "skipped"):
+            return f"{each.tag}: {each.get('message', '')}"[:MESSAGE]
+    return "passed"
 
 
 def refit(place: Place) -> Figures:

@@ -88,7 +88,7 @@ def test_a_part_is_left_out_where_it_cannot_be_done() -> None:
          "no_such_module is not installed"),
         (gpu.Part(name="x", share=1, needs=("model",)), 60,
          "it needs the part model, which did not end well"),
-        (gpu.Part(name="x", share=1), 2.2, "only 2 s were left"),
+        (gpu.Part(name="x", share=1), 2.2, "only 2.2 s were left"),
         (gpu.Part(name="x", share=1, needs=("tests",), packages=("json",)), 60, None),
     ):  # fmt: skip
         assert gpu.reason_to_leave_out(part, done, left) == reason
@@ -103,6 +103,13 @@ def test_parts_bring_what_they_need_and_strangers_are_refused(tmp_path: Path) ->
     found = CliRunner().invoke(gpu.main, ["--parts", "refit,speed", "-o", str(tmp_path / "x")])
     assert found.exit_code == 2
     assert "speed is no part; parts are model, tests, refit" in found.output
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    words = ["--device", "cpu", "--shape", "tiny", "-o", str(tmp_path / "absent" / "gpu.json")]
+    found = CliRunner().invoke(gpu.main, words)
+    assert found.exit_code == 1
+    assert "absent/gpu.json does not exist; make it first" in found.output
 
 
 def test_without_a_cuda_device_the_run_says_so(tmp_path: Path) -> None:

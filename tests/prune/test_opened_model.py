@@ -73,4 +73,16 @@ def test_units_for_bfloat16_are_tiles_or_vectors(
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda name=name: name == units)
     assert opened_model.has_bfloat16("cpu") == (units is not None)
-    assert opened_model.has_bfloat16("cuda")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_gpu_that_only_emulates_bfloat16_has_no_units_for_it(
+    is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Volta and Turing do; torch counts emulation in unless asked."""
+    monkeypatch.setattr(
+        torch.cuda,
+        "is_bf16_supported",
+        lambda including_emulation=True: including_emulation or is_there,
+    )
+    assert opened_model.has_bfloat16("cuda") == is_there

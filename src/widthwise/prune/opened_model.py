@@ -113,8 +113,10 @@ def open_model(model: Model) -> Iterator[OpenedModel]:
 
 
 def has_bfloat16(device: str) -> bool:
-    """Whether bfloat16 is multiplied in hardware."""
+    """Whether bfloat16 is multiplied in hardware: on CUDA from Ampere on."""
     import torch
 
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private, not in every torch
-    return device == "cuda" or any(getattr(torch.cpu, each, bool)() for each in units)
+    return any(getattr(torch.cpu, each, bool)() for each in units)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from families import LAYERS, WIDTH, tiny
@@ -12,7 +14,7 @@ from widthwise.arch import Target
 from widthwise.cut import LEAST_LAM, MOST_LAM
 from widthwise.prune import PruneSpec, make_plan
 from widthwise.prune.calibration import calibrate
-from widthwise.prune.refitting import RIDGES, Removal, Ridge, refits
+from widthwise.prune.refitting import RIDGES, Removal, Ridge, layer_fit, refit, refits
 from widthwise.prune.refitting.layer_fit import best_ridge
 
 LADDER = [10.0**power for power in range(-6, 5)]
@@ -104,3 +106,23 @@ def test_many_widths_from_one_factorisation_are_those_of_one_each(
         )  # fmt: skip
         assert plan.keep == done.plan.keep
     assert set(together[2].plan.keep[0]) < set(together[1].plan.keep[0])
+
+
+def test_a_refit_is_made_in_float32_whatever_the_caller_trains_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """TF32 has ten bits, and the residual that would show it is made of the same products."""
+    seen = []
+
+    def looked(*arguments: Any) -> float:
+        seen.append(torch.backends.cuda.matmul.fp32_precision)
+        return best_ridge(*arguments)
+
+    monkeypatch.setattr(layer_fit, "best_ridge", looked)
+    torch.set_float32_matmul_precision("high")
+    try:
+        refit(tiny("llama"), width=24, align=1, text=batches())
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert seen == ["ieee"] * LAYERS

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .layer_calls import patched_forward
-from .moments import bfloat16_products
+from .moments import bfloat16_products, float32_products
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,10 +25,10 @@ def exact_projection(model: Any) -> Iterator[None]:
         yield
         return
     weight, bias = head.weight, head.bias
-    product = torch.nn.functional.linear
+    product, exact = torch.nn.functional.linear, weight.dtype == torch.bfloat16
 
     def forward(hidden: Tensor) -> Tensor:
-        with bfloat16_products() if weight.dtype == torch.bfloat16 else nullcontext():
+        with bfloat16_products() if exact else float32_products():
             rows = hidden.float()
             parts = [product(rows, part.float()) for part in torch.split(weight, _WORDS)]
         logits = torch.cat(parts, dim=-1)

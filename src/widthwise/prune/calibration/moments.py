@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ class Moments:
 
         neurons, exact = rows.shape[1], rows.dtype == torch.bfloat16
         rows = rows.float()
-        with bfloat16_products() if exact else nullcontext():
+        with bfloat16_products() if exact else float32_products():
             for start in range(0, neurons, _PANEL):
                 stop = min(start + _PANEL, neurons)
                 self._total[start:, start:stop].addmm_(rows[:, start:].T, rows[:, start:stop])
@@ -110,20 +110,36 @@ def bfloat16_products() -> Iterator[None]:
     """float32 matrices are multiplied by units for bfloat16 or, on CUDA, TF32, where there are any.
 
     Sums stay float32. Of numbers that come from bfloat16 the products are exact, and take a third
-    of the time (AMX, torch 2.13). The settings of each device are named, since torch refuses to say
-    what the one for all of them is once a caller has chosen TF32 for CUDA alone.
+    of the time (AMX, torch 2.13).
+    """
+    with _multiplied(mkldnn="bf16", cuda="tf32"):
+        yield
+
+
+@contextmanager
+def float32_products() -> Iterator[None]:
+    """float32 matrices are multiplied as they are, whatever a caller chose for a training."""
+    with _multiplied(mkldnn="ieee", cuda="ieee"):
+        yield
+
+
+@contextmanager
+def _multiplied(**names: str) -> Iterator[None]:
+    """The precision of products of float32 matrices is this, by the name of what makes them.
+
+    Torch refuses to tell its one setting for all once a caller has chosen TF32 for CUDA alone.
     """
     import torch
 
-    units: Any = (torch.backends.mkldnn.matmul, "bf16"), (torch.backends.cuda.matmul, "tf32")  # type: ignore[attr-defined]  # set at run time
-    before = [(settings, settings.fp32_precision) for settings, _ in units]
+    units: Any = torch.backends
+    before = {unit: getattr(units, unit).matmul.fp32_precision for unit in names}
     try:
-        for settings, name in units:
-            settings.fp32_precision = name
+        for unit, name in names.items():
+            getattr(units, unit).matmul.fp32_precision = name
         yield
     finally:
-        for settings, name in before:
-            settings.fp32_precision = name
+        for unit, name in before.items():
+            getattr(units, unit).matmul.fp32_precision = name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from ...cut import (
 )
 from ...errors import CheckpointError, RunError
 from ...io import TORCH_DTYPES
-from ..calibration.moments import FitAndHoldout, Moments
+from ..calibration.moments import FitAndHoldout, Moments, float32_products
 from ..criteria import best_first
 from ..selection import score_group
 from ..spec import PruneSpec
@@ -62,6 +62,7 @@ def neuron_order(
     return best_first(scores)
 
 
+@float32_products()
 def group_cuts(
     weights: Weights, group: int, halves: FitAndHoldout, spec: PruneSpec, widths: Sequence[int]
 ) -> list[GroupCut]:

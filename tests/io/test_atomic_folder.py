@@ -74,7 +74,7 @@ def test_a_full_disk_is_told_before_and_while_writing(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = make_plan(saved, width=9, criterion="ppm")
-    monkeypatch.setattr("widthwise.cut.checkpoint.writer.free_disk_bytes", lambda _: 1000)
+    monkeypatch.setattr("widthwise.cut.checkpoint.reader.free_disk_bytes", lambda _: 1000)
     with pytest.raises(OutputError, match=r"the disk is full: [\d,]+ bytes are needed, 1,000"):
         prune_checkpoint(saved, tmp_path / "out", plan)
     assert names(tmp_path) == ["parent"]

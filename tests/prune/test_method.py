@@ -184,3 +184,17 @@ def test_a_refit_that_was_ended_goes_on_with_the_layers_that_are_done(
     assert done.refit is not None
     for ours, theirs in zip(done.refit.down, whole.down, strict=True):  # although the files went
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["out", "out.gguf"])
+def test_a_full_disk_is_said_before_any_layer_is_refitted(
+    name: str, tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
+    source = save_llama(tmp_path / "whole.gguf", 96)
+    layers: list[int] = []
+    monkeypatch.setattr("widthwise.cut.checkpoint.reader.free_disk_bytes", lambda _: 1000)
+    with pytest.raises(OutputError, match=r"the disk is full: [\d,]+ bytes are needed, 1,000 are"):
+        widthwise.prune(source, out=tmp_path / name, width=64, text=text, progress=layers.append)
+    assert not layers
+    assert {each.name for each in tmp_path.iterdir()} <= {"cache", "whole.gguf", "text.txt"}

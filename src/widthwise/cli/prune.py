@@ -146,7 +146,7 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
         request = replace(request, spec=aligned_to_blocks(request.spec, source))
     console = Console(stderr=True)
     if request and refitting:
-        with interruption(_LAYERS_KEPT), kept_layers(out) as work:
+        with interruption(_LAYERS_KEPT), kept_layers(out, source, request.spec) as work:
             result = _refit(source, request, options, work, console)
             return _write(source, out, result.plan, result, how, console)
     if request:

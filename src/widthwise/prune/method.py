@@ -11,7 +11,14 @@ from typing import Any, Unpack
 
 from ..arch import Architecture
 from ..cut import Plan, Refit
-from ..cut.checkpoint import ModelSource, StoreOptions, WriteOptions, refuse_overlap, resolve_model
+from ..cut.checkpoint import (
+    ModelSource,
+    StoreOptions,
+    WriteOptions,
+    check_free_disk,
+    refuse_overlap,
+    resolve_model,
+)
 from ..cut.gguf import down_alignment
 from ..errors import AssetError, RunError, UnsupportedModelError
 from ..io import check_new_file, check_overwrite, kept_workdir
@@ -23,6 +30,7 @@ from .calibration.text import TOKENS, TextOptions, TextRequest
 from .criteria import CALIBRATED, MOMENT_CRITERIA
 from .refitting.refit import RefitOptions, least_tokens_of
 from .refitting.refit import refit as make_refit
+from .selection import planned_width
 from .spec import PruneSpec, spec_of
 
 
@@ -99,7 +107,7 @@ def prune(
         plan = _plan(source, spec, text, progress)
         written = prune_checkpoint(source, path, plan, refit=False, **how)
         return Pruned(path=written, plan=plan, refit=None)
-    with kept_layers(path) as work:
+    with kept_layers(path, source, spec) as work:
         done = _refit(source, spec, text, work, progress)
         written = prune_checkpoint(source, path, done.plan, refit=done, **how)
     return Pruned(path=written, plan=done.plan, refit=done)
@@ -154,16 +162,28 @@ def aligned_to_blocks(spec: PruneSpec, source: ModelSource) -> PruneSpec:
 
 
 @contextmanager
-def kept_layers(out: Path) -> Iterator[Path]:
+def kept_layers(out: Path, source: ModelSource, spec: PruneSpec) -> Iterator[Path]:
     """The folder beside a result that holds its refitted layers until it is written.
 
     A process that was killed leaves it behind, and the next refit for the same result goes on.
 
+    Args:
+        out: The result.
+        source: The model that it is cut from.
+        spec: What is asked for.
+
     Raises:
-        OutputError: It cannot be made, or another process makes the same result.
+        TargetError: The model has no such width.
+        OutputError: It cannot be made, another process makes the same result, or the disk has no
+            room for the result.
     """
-    whole = Path(os.path.abspath(out))
+    whole, checkpoint = Path(os.path.abspath(out)), source.checkpoint
+    sizes = planned_width(source.name, checkpoint.architecture, spec)
     whole.parent.mkdir(parents=True, exist_ok=True)
+    needed = sizes.weight_bytes
+    if is_gguf(out):
+        needed = checkpoint.stored_bytes * needed // sizes.parent_bytes
+    check_free_disk(whole.parent, out, needed)
     with kept_workdir(whole.with_name(f".{whole.name}.layers")) as work:
         yield work
 

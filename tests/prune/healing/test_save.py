@@ -70,6 +70,6 @@ def test_the_result_is_stored_as_the_child_is(
 
 
 def test_a_disk_too_small_is_refused_before_training(healed: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr("widthwise.prune.healing.save.free_disk_bytes", lambda _: 1000)
-    with pytest.raises(OutputError, match=r"the disk is full: .* bytes are needed, 1,000 free"):
+    monkeypatch.setattr("widthwise.cut.checkpoint.reader.free_disk_bytes", lambda _: 1000)
+    with pytest.raises(OutputError, match=r"the disk is full: .* bytes are needed, 1,000 are free"):
         healed(progress=lambda *_: pytest.fail("it was trained"))

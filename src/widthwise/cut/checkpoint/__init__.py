@@ -7,7 +7,7 @@ from .lineage import HEALING_FILE, PLAN_FILE, Lineage, lineage_of
 from .load import check_complete, check_loadable, load_model
 from .model_card import license_lines, license_words, loading_code
 from .model_class import check_causal_class
-from .reader import INDEX, Checkpoint, free_disk_bytes, read_json
+from .reader import INDEX, Checkpoint, check_free_disk, free_disk_bytes, read_json
 from .refit_record import REFIT_FILE, inspect_refit, read_refit_record
 from .resolve import ModelSource, finding, names_folder, resolve_model
 from .stored_parts import Index, stored_parts
@@ -33,6 +33,7 @@ __all__ = [
     "check_causal_class",
     "check_compact",
     "check_complete",
+    "check_free_disk",
     "check_loadable",
     "check_tokens",
     "companions",

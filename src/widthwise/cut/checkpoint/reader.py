@@ -23,7 +23,7 @@ from ...arch import (
     text_config,
     without_quantization,
 )
-from ...errors import CheckpointError, UnsupportedModelError
+from ...errors import CheckpointError, OutputError, UnsupportedModelError
 from ...io import DTYPE_BYTES, TORCH_DTYPES, TensorSpec, lfs_pointer
 from ..compact_config import family_config, is_compact
 from ..plan import WIDTHS_KEY
@@ -370,3 +370,12 @@ def _stored(file: Path, name: str, entry: Mapping[str, Any], data_start: int) ->
 def free_disk_bytes(path: Path) -> int:
     """Bytes that an ordinary user may still write on the file system of `path`."""
     return shutil.disk_usage(path).free
+
+
+def check_free_disk(folder: Path, out: Path, needed: int) -> None:
+    """Raise OutputError where so many bytes of `out` do not fit on the file system of a folder."""
+    free = free_disk_bytes(folder)
+    if needed > free:
+        raise OutputError(
+            f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} are free"
+        )

@@ -32,7 +32,7 @@ from .companions import copy_companions, tell_left_out, with_code
 from .lineage import PLAN_FILE
 from .load import check_complete
 from .model_card import Written, model_card
-from .reader import INDEX, SINGLE, Checkpoint, free_disk_bytes, read_header
+from .reader import INDEX, SINGLE, Checkpoint, check_free_disk, read_header
 from .refit_record import REFIT_FILE, describe, plain
 from .stream import BackgroundWriter, Remainder, Stream
 from .write_options import WriteOptions
@@ -84,7 +84,7 @@ def write_pruned(
     shards = _shards(_specs(checkpoint, parts, dtype), output.max_shard_bytes)
     _note_size(checkpoint, out, shards, dtype)
     with new_folder(out, force=output.force) as folder:
-        _refuse_full_disk(folder, out, shards)
+        check_free_disk(folder, out, _nbytes(shards))
         parent = hashlib.sha256()
         with one_thread(), BackgroundWriter(parent.update) as hashed:
             stream = Stream(checkpoint, parts, hashed, progress)
@@ -165,15 +165,6 @@ def refuse_overlap(parent: Path, out: Path) -> None:
     if source == target or source in target.parents or target in source.parents:
         raise OutputError(
             f"{out} and the parent {parent} must not be inside each other; choose another -o"
-        )
-
-
-def _refuse_full_disk(folder: Path, out: Path, shards: Mapping[str, Any]) -> None:
-    needed = _nbytes(shards)
-    free = free_disk_bytes(folder)
-    if needed > free:
-        raise OutputError(
-            f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} are free"
         )
 
 

@@ -18,11 +18,11 @@ from ...cut.checkpoint import (
     PLAN_FILE,
     Checkpoint,
     Index,
+    check_free_disk,
     copy_companions,
-    free_disk_bytes,
     stored_parts,
 )
-from ...errors import OutputError, UnsupportedModelError
+from ...errors import UnsupportedModelError
 from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetensors, tensor_bytes
 from ...stats import Difference
 from .record import HealingRecord, healed_card
@@ -115,8 +115,7 @@ def check_space(child: Checkpoint, out: Path) -> None:
     )
     needed = sum(stored.spec.nbytes for stored in child.tensors.values()) + companion_bytes
     folder = next(folder for folder in out.parents if folder.is_dir())
-    if needed > (free := free_disk_bytes(folder)):
-        raise OutputError(f"{out}: the disk is full: {needed:,} bytes are needed, {free:,} free")
+    check_free_disk(folder, out, needed)
 
 
 def write_healed(

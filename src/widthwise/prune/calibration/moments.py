@@ -77,9 +77,15 @@ class Moments:
         self, order: Int[Tensor, " neurons"], where: str
     ) -> Float32[Tensor, "neurons neurons"]:
         """The sum, neurons in an order, as a new matrix. Raises as `mean`."""
+        import torch
+
         self._check(where)
-        order = order.to(self._total.device)
-        return self.total.index_select(0, order).index_select(1, order)
+        total, order = self.total, order.to(self._total.device)
+        result = torch.empty_like(total)
+        for start in range(0, len(order), _PANEL):  # a few rows at a time are there twice
+            stop = start + _PANEL
+            result[start:stop] = total[order[start:stop]].index_select(1, order)
+        return result
 
     def diagonal(self, where: str) -> Float64[Tensor, " neurons"]:
         """The diagonal of H. Raises as `mean`."""

@@ -83,9 +83,11 @@ def group_cuts(
     where = weights.architecture.groups[group].name
     order = neuron_order(weights, group, spec, halves.fit)
     moments = [half.ordered(order, where) for half in (halves.fit, halves.held_out)]
+    sent = halves.sent
+    del halves  # its sums are half of the memory that a layer takes, if nobody else holds them
     weight = down_rows(weights, group).T.to(moments[0])[order.to(moments[0].device)]
     lam, fits = _fits(moments, weight, widths, where)
-    both = moments[0].add_(moments[1])
+    both = moments[0].add_(moments.pop())
     ridge, cuts = Ridge(both, lam, where), []
     tensor = weights.architecture.tensors[weights.architecture.groups[group].down]
     stored = getattr(torch, TORCH_DTYPES[spec.stored_dtype or tensor.dtype])
@@ -96,9 +98,7 @@ def group_cuts(
         if not torch.isfinite(down).all():
             raise CheckpointError(f"{where}: the refit has values too large for {stored}")
         cuts.append(
-            GroupCut(
-                keep=tuple(ascending.tolist()), down=down, fit=replace(fit, tokens=halves.sent)
-            )
+            GroupCut(keep=tuple(ascending.tolist()), down=down, fit=replace(fit, tokens=sent))
         )
     return cuts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -102,7 +102,7 @@ def _walked(
     runner: LayerwiseRunner,
     layer: int,
     done: FinishedLayers,
-    cut: Callable[[Mapping[int, FitAndHoldout]], dict[int, GroupCut]],
+    cut: Callable[[dict[int, FitAndHoldout]], dict[int, GroupCut]],
     meter: LossMeter | None,
     *,
     sequential: bool,
@@ -125,12 +125,15 @@ def _walked(
 
 
 def _cut_groups(
-    weights: Weights, spec: PruneSpec, counts: Sequence[int], moments: Mapping[int, FitAndHoldout]
+    weights: Weights, spec: PruneSpec, counts: Sequence[int], moments: dict[int, FitAndHoldout]
 ) -> dict[int, GroupCut]:
-    """The groups of a layer, each cut to as many neurons as `counts` has for it."""
+    """The groups of a layer, each cut to as many neurons as `counts` has for it.
+
+    The moments are taken out, so that those of a group are gone when it is cut.
+    """
     return {
-        group: group_cuts(weights, group, halves, spec, [counts[group]])[0]
-        for group, halves in moments.items()
+        group: group_cuts(weights, group, moments.pop(group), spec, [counts[group]])[0]
+        for group in sorted(moments)
     }
 
 

@@ -64,17 +64,19 @@ def test_a_layer_is_there_until_all_have_let_go(tmp_path: Path) -> None:
         assert model.module.get_parameter(weight).is_meta
 
 
-def test_layers_used_last_stay_within_their_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", [0, 1])
+def test_all_layers_stay_or_none(missing: int, tmp_path: Path) -> None:
+    """They are run in turn: of some that stay, each would be gone when its turn comes."""
     with _saved("llama", tmp_path, num_hidden_layers=3) as checkpoint:
         model = ModelByLayers(checkpoint, dtype=torch.float32)
-        first = model.module.get_submodule(model.architecture.layer_names[0])
-        size = sum(each.nbytes for each in first.parameters())
-        model = ModelByLayers(checkpoint, dtype=torch.float32, kept_bytes=2 * size)
-        for layer in (0, 1, 0, 2):
+        layers = [model.module.get_submodule(name) for name in model.architecture.layer_names]
+        size = sum(each.nbytes for layer in layers for each in layer.parameters())
+        model = ModelByLayers(checkpoint, dtype=torch.float32, kept_bytes=size - missing)
+        for layer in (0, 2):
             with model.held(layer):
                 pass
     downs = [model.module.get_parameter(group.down) for group in model.architecture.groups]
-    assert [each.is_meta for each in downs] == [False, True, False]
+    assert [each.is_meta for each in downs] == [bool(missing), True, bool(missing)]
 
 
 def test_a_head_tied_to_the_embeddings_is_one_tensor(tmp_path: Path) -> None:

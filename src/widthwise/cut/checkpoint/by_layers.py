@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .reader import Checkpoint
 
-KEPT_BYTES = 2**28  # of layers that stay in memory though they are not held
+KEPT_BYTES = 2**29  # of all layers, up to which they stay in memory once they were read
 
 
 class ModelByLayers:
@@ -35,13 +35,13 @@ class ModelByLayers:
         checkpoint: The checkpoint, opened; it is read from as long as the model is used.
         dtype: torch dtype of the weights.
         device: Where layers are run.
-        kept_bytes: Bytes of layers that stay although they are no longer held, those used last;
-            None for `KEPT_BYTES`.
+        kept_bytes: Most bytes of all layers, up to which they stay once they were read; of a larger
+            model none does, as layers are run in turn. None for `KEPT_BYTES`.
 
     Raises:
         CheckpointError, UnsupportedModelError: As `load_model`.
 
-    Memory: embeddings, head and other parts; the layers that are held; `kept_bytes`.
+    Memory: embeddings, head and other parts; the layers that are held, or `kept_bytes`.
     """
 
     def __init__(
@@ -55,7 +55,6 @@ class ModelByLayers:
         builder, lock = model_class_of(checkpoint), Lock()
         check_stored(checkpoint, builder)
         self._dtype, self._device = dtype, device
-        self._kept_bytes = KEPT_BYTES if kept_bytes is None else kept_bytes
         self._layers = _by_layers(checkpoint, lock)
         inside = {name: _Unread(tensor) for each in self._layers for name, tensor in each.items()}
         outside = {
@@ -67,8 +66,9 @@ class ModelByLayers:
             module, _ = built_from(checkpoint, builder, {**outside, **inside}, dtype=dtype)
         self.module: nn.Module = module.eval()
         self.architecture: Architecture = ModelWeights(module).architecture
-        self._held: dict[int, int] = {}  # how often each layer is held
-        self._kept: OrderedDict[int, int] = OrderedDict()  # layers in memory that are not: bytes
+        self._held: dict[int, int] = {}  # how often each layer that was read is held
+        whole = sum(math.prod(each.shape) for layer in self._layers for each in layer.values())
+        self._stay = whole * dtype.itemsize <= (KEPT_BYTES if kept_bytes is None else kept_bytes)
         _move(module, device)
 
     @contextmanager
@@ -78,24 +78,16 @@ class ModelByLayers:
         Raises:
             CheckpointError: They cannot be read.
         """
-        is_there = self._held.get(layer) or self._kept.pop(layer, None) is not None
-        if not is_there:
+        if layer not in self._held:
             self._read(layer)
         self._held[layer] = self._held.get(layer, 0) + 1
         try:
             yield
         finally:
             self._held[layer] -= 1
-            if not self._held[layer]:
-                self._leave(layer)
-
-    def _leave(self, layer: int) -> None:
-        """Keep a layer that is no longer held, and let go of those that are too many."""
-        module = self._module(layer)
-        self._kept[layer] = sum(each.nbytes for each in _weights(module).values())
-        while sum(self._kept.values()) > self._kept_bytes:
-            gone, _ = self._kept.popitem(last=False)
-            _let_go(self._module(gone))
+            if not (self._held[layer] or self._stay):
+                del self._held[layer]
+                _let_go(self._module(layer))
 
     def _module(self, layer: int) -> nn.Module:
         return self.module.get_submodule(self.architecture.layer_names[layer])

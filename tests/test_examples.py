@@ -56,7 +56,7 @@ def test_study_notebook(
     shown = [run_cell("".join(cell["source"]), names) for cell in cells]
     assert all(not cell["outputs"] for cell in cells)  # stored without what a run printed
     assert "<svg" in shown[1]._repr_html_()
-    assert list(shown[2]["criterion"].fillna("dense")) == ["dense", "ppm", "random"]
+    assert list(shown[2]["criterion"].fillna("dense")) == ["dense", "activation+refit", "random"]
     assert "piqa" in capsys.readouterr().out
     assert shown[4].read_text(encoding="utf8").startswith("<!")
 

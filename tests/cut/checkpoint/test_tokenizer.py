@@ -107,7 +107,7 @@ def test_every_command_names_the_package_that_a_tokenizer_needs(
     texts = ["--calibration", text, "--tokens", 2048]
     asked = (
         ["prune", dense, "--width", 20, "--exact", "--refit", *texts, *out],
-        ["plan", dense, "--width", 20, "--exact", "--criterion", "activation", *texts],
+        ["plan", dense, "--width", 20, "--exact", *texts, "-o", tmp_path / "plan.json"],
         ["heal", child, "--dense", dense, "--text", text, *out],
         ["evaluate", dense, "--suite", "piqa", "--data", data, *out],
         ["mup", "transfer", text, "--tokenizer", dense, *out],

@@ -358,5 +358,7 @@ def test_commands_state_the_columns_that_they_used(tiny_checkpoint: Path, tmp_pa
     words += ["--calibration", str(tmp_path / "chat.jsonl"), "--tokens", "2048"]
     result = CliRunner().invoke(main, [*words, "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("chat.jsonl (column messages") == 1
+    read = [line for line in result.stderr.splitlines() if line.startswith("Text of")]
+    assert len(read) == 1
+    assert "chat.jsonl (column messages" in read[0]
     assert "(column messages" in (tmp_path / "out" / "README.md").read_text()

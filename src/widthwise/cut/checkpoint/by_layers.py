@@ -101,10 +101,9 @@ class ModelByLayers:
         module: Any = self.module
         mapping: Any = get_model_conversion_mapping(module)
         how = LoadStateDictConfig(dtype=self._dtype, weight_mapping=mapping)
-        with quiet():
-            convert_and_load_state_dict_in_model(
-                model=module, state_dict=dict(self._layers[layer]), load_config=how
-            )
+        tensors = {name: each[...] for name, each in self._layers[layer].items()}
+        with quiet():  # what is read already needs none of its threads, which an error leaves alive
+            convert_and_load_state_dict_in_model(model=module, state_dict=tensors, load_config=how)
         part = self._module(layer)
         if absent := [name for name, each in _weights(part).items() if each.is_meta]:
             raise CheckpointError(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import tiny_photos
 from call_climbs import climbing_calls
-from command_line import run
+from command_line import piqa_at_ppm, run
 
 from widthwise.cli import tinynet_search
 from widthwise.runs import InProcess
@@ -42,18 +42,7 @@ def test_a_record_is_made_and_reported_without_a_call_back(
 ) -> None:
     worker = "widthwise.study.study.Processes"
     monkeypatch.setattr(worker, lambda make, devices: InProcess(make, "cpu"))
-    words = [
-        "study",
-        tiny_checkpoint,
-        "--criterion",
-        "ppm",
-        "--to",
-        "1.4x",
-        "--suite",
-        "embedded:piqa",
-        "--limit",
-        "4",
-    ]
+    words = piqa_at_ppm("study", tiny_checkpoint)
     with climbing_calls() as climbs:
         result = run(*words, "--dtype", "float32", "--device", "cpu", "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output

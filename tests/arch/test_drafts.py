@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as hf
-from click.testing import CliRunner
+from command_line import prune_by_weights
 from families import HIDDEN, LAYERS, WIDTH, tokens
 from outside_blocks import KEPT, add, glu
 from safetensors.torch import load_file
 
 from widthwise import make_plan, prune_checkpoint
 from widthwise.arch import counts_at, draft_note, mean_size, without_draft_settings
-from widthwise.cli import main
 from widthwise.cut.checkpoint import Checkpoint
 from widthwise.errors import UnsupportedModelError
 
@@ -40,18 +39,7 @@ def test_draft_layers_are_cut_and_kept_and_the_config_announces_them(
     block, beside, key = DRAFTS[name]
     add(saved, {**glu(block), beside: torch.ones(HIDDEN, 2 * HIDDEN)}, **{key: 1})
     out = tmp_path / "out"
-    words = [
-        "prune",
-        str(saved),
-        "--criterion",
-        "ppm",
-        "--width",
-        str(KEPT),
-        "--exact",
-        "-o",
-        str(out),
-    ]
-    run = CliRunner().invoke(main, words)
+    run = prune_by_weights(saved, out, "--width", KEPT, "--exact")
     assert run.exit_code == 0, run.output
     stored = load_file(out / "model.safetensors")
     assert stored[f"{block}.up_proj.weight"].shape == (KEPT, HIDDEN)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from click.testing import CliRunner
+from command_line import prune_by_weights
 from families import HIDDEN, LAYERS, SHAPE, VOCAB, WIDTH, tiny, tokens
 from outside_blocks import KEPT, add, glu
 from safetensors.torch import load_file, save_file
@@ -20,7 +20,6 @@ from vision_models import vision_language
 from widthwise import make_plan, prune_checkpoint
 from widthwise.arch import families as family_table
 from widthwise.arch import read_architecture, refuse_half_cut
-from widthwise.cli import main
 from widthwise.cut import ModelWeights
 from widthwise.cut.checkpoint import writer as write
 from widthwise.errors import OutputError, UnsupportedModelError
@@ -124,25 +123,15 @@ def test_a_block_under_other_names_is_refused_and_half_of_one_is_not(
 ) -> None:
     """Matrices to the width and back are a block whatever they are called; to it alone is none."""
     there, back = "connector.opening.weight", "connector.closing.weight"
-    words = [
-        "prune",
-        str(saved),
-        "--criterion",
-        "ppm",
-        "--width",
-        str(KEPT),
-        "--exact",
-        "-o",
-        str(tmp_path / "out"),
-    ]
+    out = tmp_path / "out"
     add(saved, {there: torch.ones(rows, HIDDEN), back: torch.ones(HIDDEN, WIDTH)})
-    run = CliRunner().invoke(main, words)
+    run = prune_by_weights(saved, out, "--width", KEPT, "--exact")
     assert run.exit_code == 1
     assert f"{back} [32, 53] depends on intermediate_size as well" in run.output
-    assert not (tmp_path / "out").exists()
+    assert not out.exists()
     tensors = load_file(saved / "model.safetensors")
     save_file({n: t for n, t in tensors.items() if n != back}, saved / "model.safetensors")
-    assert CliRunner().invoke(main, words).exit_code == 0
+    assert prune_by_weights(saved, out, "--width", KEPT, "--exact").exit_code == 0
     assert torch.equal(load_file(tmp_path / "out/model.safetensors")[there], tensors[there])
 
 
@@ -246,17 +235,6 @@ def test_a_cut_to_the_width_of_another_stack_leaves_nothing(saved: Path, tmp_pat
     add(saved, {**other, "model.reader.embed_tokens.weight": torch.ones(VOCAB, HIDDEN)})
     for width, is_written in ((KEPT + 1, True), (KEPT, False)):
         out = tmp_path / str(width)
-        words = [
-            "prune",
-            str(saved),
-            "--criterion",
-            "ppm",
-            "--width",
-            str(width),
-            "--exact",
-            "-o",
-            str(out),
-        ]
-        run = CliRunner().invoke(main, words)
+        run = prune_by_weights(saved, out, "--width", width, "--exact")
         assert (run.exit_code == 0, out.exists()) == (is_written, is_written), run.output
     assert "would not be a whole checkpoint: all GLU blocks of one width must be in" in run.output

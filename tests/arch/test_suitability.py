@@ -8,7 +8,7 @@ from pathlib import Path
 import gguf
 import pytest
 import transformers as hf
-from command_line import run
+from command_line import prune_by_weights, run
 from families import tiny
 
 from widthwise.arch import CutWidths, suitability_note
@@ -99,18 +99,7 @@ def test_plan_and_prune_and_the_card_say_it_once(wide: Path, tmp_path: Path) -> 
     pruned = run("prune", wide, "--criterion", "ppm", "--width", 413, "-o", tmp_path / "out")
     assert pruned.stderr.count(words) == 1
     assert (tmp_path / "out" / "README.md").read_text().count(f"- {words}\n") == 1
-    mended = run(
-        "prune",
-        wide,
-        "--criterion",
-        "ppm",
-        "--width",
-        413,
-        "--align",
-        256,
-        "-o",
-        tmp_path / "mended",
-    )
+    mended = prune_by_weights(wide, tmp_path / "mended", "--width", 413, "--align", 256)
     assert "not suit" not in mended.stderr + (tmp_path / "mended" / "README.md").read_text()
     counts = json.loads(run("inspect", wide, "--width", 408).stdout)["counts"]
     assert [each["unsuited_for"] for each in counts] == [[K_TYPES], [GROUPS, K_TYPES]]

@@ -237,18 +237,8 @@ def test_cells_that_could_not_be_measured_end_in_exit_code_1(
         narrow = self.model.config.intermediate_size == 44
         return [(float("nan"), False)] * len(found) if narrow else found
 
-    words = [
-        tiny_checkpoint,
-        *QUICK,
-        "--data",
-        data,
-        "--criterion",
-        "ppm",
-        "--to",
-        "1.4x,1x",
-        "-o",
-        tmp_path / "out",
-    ]
+    asked = ["--data", data, "--criterion", "ppm", "--to", "1.4x,1x"]
+    words = [tiny_checkpoint, *QUICK, *asked, "-o", tmp_path / "out"]
     with monkeypatch.context() as patch:
         patch.setattr(SharedPrefixLM, "_loglikelihood_tokens", damaged)
         result = run(*words)

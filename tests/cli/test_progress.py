@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import run
+from command_line import piqa_at_ppm, run
 from report_records import DENSE, record, score
 
 from widthwise.cli.progress import _Display, print_study
@@ -18,18 +18,7 @@ pytestmark = pytest.mark.usefixtures("quick_ceilings")
 
 @pytest.mark.demo
 def test_a_dry_run_tells_and_writes_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    words = [
-        "study",
-        tiny_checkpoint,
-        "--criterion",
-        "ppm",
-        "--to",
-        "1.4x",
-        "--suite",
-        "embedded:piqa",
-        "--limit",
-        "4",
-    ]
+    words = piqa_at_ppm("study", tiny_checkpoint)
     words += ["--measure", "3x2", "--dtype", "float32", "--device", "cpu", "-o", tmp_path / "out"]
     result = run(*words, "--dry-run")
     assert result.exit_code == 0, result.output

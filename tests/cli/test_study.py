@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import run
+from command_line import piqa_at_ppm, run
 
 pytestmark = pytest.mark.usefixtures("quick_ceilings")
 
@@ -13,18 +13,7 @@ pytestmark = pytest.mark.usefixtures("quick_ceilings")
 def test_the_command_runs_workers_and_goes_on(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """The real thing: a worker process, lines where there is no terminal, tables, a report."""
     out = tmp_path / "out"
-    words = [
-        "study",
-        tiny_checkpoint,
-        "--criterion",
-        "ppm",
-        "--to",
-        "1.4x",
-        "--suite",
-        "embedded:piqa",
-        "--limit",
-        "4",
-    ]
+    words = piqa_at_ppm("study", tiny_checkpoint)
     words += ["--dtype", "float32", "--device", "cpu", "-o", out]
     result = run(*words)
     assert result.exit_code == 0, result.output

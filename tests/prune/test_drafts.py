@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
+from command_line import prune_by_weights
 from draft_layers import DRAFTS, HIDDEN, output, parts, save, stored
 from every_family import load
 from family_trials import ids_of
@@ -19,7 +19,6 @@ from quantized_models import block_config, quantize
 
 from widthwise import make_plan, prune_checkpoint
 from widthwise.arch import counts_at
-from widthwise.cli import main
 from widthwise.cut.checkpoint import Checkpoint, inspect_refit
 from widthwise.errors import CheckpointError
 from widthwise.prune import HealSettings, heal, refit
@@ -193,18 +192,7 @@ def test_a_draft_layer_that_cannot_be_cut_is_left_out_and_the_config_says_so(
     }
     save(draft, tmp_path / "parent", names)
     out = tmp_path / "out"
-    words = [
-        "prune",
-        str(tmp_path / "parent"),
-        "--criterion",
-        "ppm",
-        "--width",
-        "20",
-        "--exact",
-        "-o",
-        str(out),
-    ]
-    done = CliRunner().invoke(main, words)
+    done = prune_by_weights(tmp_path / "parent", out, "--width", 20, "--exact")
     assert done.exit_code == 0, done.output
     card = (out / "README.md").read_text()
     for told in (done.output, card):

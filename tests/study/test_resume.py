@@ -161,14 +161,7 @@ def test_killed_sweeps_go_on_and_end_with_the_same_records(
     words = [
         "--suite",
         ",".join(TASKS),
-        "--criterion",
-        "ppm",
-        "--to",
-        "1.4x",
-        "--remove",
-        "40%",
-        "--limit",
-        "4",
+        *"--criterion ppm --to 1.4x --remove 40% --limit 4".split(),
     ]
     words += ["--max-new-tokens", "6", "--dtype", "float32", "-o", str(tmp_path / "out")]
     file = tmp_path / "out" / "records.jsonl"

@@ -6,24 +6,11 @@ from typing import Any
 
 import torch
 import transformers as hf
-from text_configs import LATENT, LINEAR_HEADS, MAMBA
+from text_configs import LATENT, LINEAR_HEADS, MAMBA, SHAPE
 
 VOCAB, WIDTH = 101, 53
-_SHAPE = {
-    "hidden_size": 32,
-    "intermediate_size": WIDTH,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "vocab_size": VOCAB,
-    "max_position_embeddings": 512,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-    # Fresh weights are so small that attention hardly changes a logit: no wrong cache would show.
-    "initializer_range": 0.3,
-}
+_OWN = {"intermediate_size": WIDTH, "vocab_size": VOCAB}
+_SHAPE = {**SHAPE, **_OWN, "num_hidden_layers": 4, "head_dim": 8}
 _LINEAR = {**LINEAR_HEADS, "layer_types": ["linear_attention", "full_attention"] * 2}
 _GEMMA4 = {
     "global_head_dim": 8,

@@ -22,6 +22,7 @@ from .plan_options import (
     read_request,
     tell_bytes,
     tell_vocabulary,
+    with_preset,
 )
 
 
@@ -53,7 +54,7 @@ def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: An
     FILE.gguf does by itself.
     """
     check_writable(out, force)
-    request = read_request(options)
+    request = read_request(with_preset(options))
     if out is None and (given := [flag(name) for name in CHOOSING if is_typed(name)]):
         raise click.UsageError(
             f"{given[0]} is for the choice of neurons, which a plan file holds: add -o FILE."

@@ -120,11 +120,10 @@ def read_request(options: dict[str, Any], *, refitting: bool = False) -> PlanReq
     """The options of `plan_options`, refused where no model allows them, before one is looked for.
 
     Args:
-        options: All options of the command.
+        options: All options of the command, with those of the preset.
         refitting: Whether down_proj is refitted, which goes by text whatever the criterion is.
     """
     only_given(options, _TARGETS, "Ask for a width with")
-    options = with_preset(options)
     if options["exact"] and options["align"] is not None:
         raise click.UsageError("--exact and --align contradict each other.")
     if options["paper_widths"] and (options["exact"] or options["align"] is not None):

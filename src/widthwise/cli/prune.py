@@ -19,6 +19,7 @@ from ..cut.checkpoint import (
     StoreOptions,
     WriteOptions,
     check_compact,
+    is_gguf,
     refuse_overlap,
     resolve_model,
 )
@@ -31,7 +32,6 @@ from ..prune import (
     allowed_widths,
     check_out,
     draft_criterion,
-    is_gguf,
     is_refitted,
     kept_layers,
     open_model,

@@ -26,29 +26,14 @@ _ABOVE_ZERO = (
 class Plan:
     """Neurons to keep in every GLU block of one checkpoint.
 
-    Attributes:
-        parent: Name of the checkpoint that the plan was made for.
-        fingerprint: Of that checkpoint's GLU weights; a plan is refused for any other.
-        model_type: Family (`"llama"`).
-        hidden_size: H of the parent.
-        intermediate_size: I of the parent.
-        asked: The width as it was asked for (`"--to 2.4x"`).
-        unaligned: Width before rounding to the alignment.
-        alignment: Multiple that the width was rounded down to; 1 for none.
-        parent_parameters: Parameters of the parent.
-        parameters: Parameters of the result; of layers of unequal widths without any padding.
-        parent_bytes: Bytes of the parent's weights.
-        weight_bytes: Bytes of the result's weights, in the dtype that the width was asked for in,
-            likewise without padding.
+    Attributes, beside those that it has in common with `PlannedWidth`, which `sizes` is:
+        fingerprint: Of the parent's GLU weights; a plan is refused for any other.
         criterion: How neurons were scored.
         seed: Of the `random` criterion, else None.
         keep: For each layer the indices kept, ascending, at least one; mostly the same number in
             every layer (`uniform`). Of a mixture of experts for each group of neurons.
-        kinds: Of a mixture the kinds of its groups, else none.
         neurons: Of a mixture the neurons of each group before the cut, else none.
-        parent_active: Of a mixture the parameters of the parent that one token passes; None where
-            an older plan does not say.
-        active: The same of the result.
+        parent_active, active: As there; None where an older plan of a mixture does not say.
         format: Version of this layout.
 
     Raises:

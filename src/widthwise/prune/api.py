@@ -14,6 +14,7 @@ from ..cut.checkpoint import (
     StoreOptions,
     WriteOptions,
     check_complete,
+    is_gguf,
     names_folder,
     resolve_model,
     write_pruned,
@@ -137,7 +138,7 @@ def prune_checkpoint(
             messages say.
     """
     options, source = WriteOptions(**how), resolve_model(model)
-    if Path(out).suffix.lower() == ".gguf":
+    if is_gguf(Path(out)):
         return prune_gguf(source, out, plan, refit=refit, progress=progress, **how).path
     if options.tie_embeddings:
         raise OutputError(

@@ -16,6 +16,7 @@ from ..cut.checkpoint import (
     StoreOptions,
     WriteOptions,
     check_free_disk,
+    is_gguf,
     refuse_overlap,
     resolve_model,
 )
@@ -133,11 +134,6 @@ def tokens_of(architecture: Architecture, asked: int | None = None) -> int:
             f"half as many as the widest layer has neurons, {max(architecture.neurons()):,}."
         )
     return max(TOKENS, least)
-
-
-def is_gguf(path: Path) -> bool:
-    """Whether a result is to be a GGUF file, by its name."""
-    return path.suffix.lower() == ".gguf"
 
 
 def check_out(model: str | Path | ModelSource, out: Path, *, force: bool) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from ..arch import Architecture
 from ..cut import Weights
 from ..errors import PlanError, RunError, UnsupportedModelError
-from .calibration.exact_projection import exact_projection
+from .calibration.answers import JUDGED_TOKENS, READ_TOKENS, divergence_sum, log_ratios
 from .calibration.layerwise import LayerwiseRunner
 from .calibration.moments import FitAndHoldout
 from .calibration.second_moments import LayerCallback, each_layer
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from .opened_model import Model
 
 MEASURED_WIDTHS = 3  # of a layer, in addition to the dense one
-READ_TOKENS = 4096  # held-out tokens that are read with one layer cut, and
-JUDGED_TOKENS = 2048  # of these, evenly spread, whose answers are compared
-_LOGITS_BYTES = 2**27  # of float32 logits made at once: 256 tokens of 128k words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +111,7 @@ def per_layer(
 
     Cost: as a refit in one pass; and for each layer and each of three widths, 4,096 held-out tokens
     through the layers from there on (so 3/2 forward passes a layer), and logits of 2,048 of them.
-    Memory beyond that of a refit: 0.7 GB for logits, whatever the vocabulary.
+    Memory beyond that of a refit: 0.3 GB for logits, whatever the vocabulary.
     """
     text = TextRequest.of(asked)
     spec = spec_of(spec, asked, function=per_layer, options=RefitOptions)
@@ -137,7 +134,7 @@ def per_layer(
         check_request(text, architecture)
         read = text.read(opened)
         check_tokens(read.summaries, architecture)
-        with LayerwiseRunner(opened.by_layers.module, read, opened.by_layers.held) as runner:
+        with LayerwiseRunner.of(opened, read) as runner:
             meter = KlMeter(runner)
             curves = []
             for layer in each_layer(architecture.layers, progress):
@@ -219,21 +216,9 @@ class KlMeter:
 
     def divergences(self, cuts: Sequence[Tensor]) -> list[float]:
         """Mean KL divergence of each from dense, in nats, from final hidden states."""
-        import torch
-
         totals = [0.0] * len(cuts)
-        head = self.runner.logits
-        with exact_projection(self.runner.module):
-            vocabulary = head(self._dense[:1]).shape[-1]
-            step = max(1, _LOGITS_BYTES // (4 * vocabulary))
-            for start in range(0, self.tokens, step):
-                rows = slice(start, start + step)
-                dense = torch.log_softmax(head(self._dense[rows]).float(), dim=-1)
-                probability = dense.exp()
-                for i, cut in enumerate(cuts):
-                    other = torch.log_softmax(head(cut[rows]).float(), dim=-1)
-                    torch.sub(dense, other, out=other)
-                    totals[i] += float(torch.linalg.vecdot(probability, other).double().sum())
+        for _, i, own, ratio in log_ratios(self.runner, self._dense, cuts):
+            totals[i] += divergence_sum(own, ratio)
         if not all(map(math.isfinite, totals)):
             raise RunError("the logits of the model are not finite on its calibration text")
         return [max(total / self.tokens, 0.0) for total in totals]  # below 0 only by rounding

@@ -222,19 +222,8 @@ def test_a_quantized_parent_is_evaluated_and_healed_towards(tmp_path: Path) -> N
     values = []
     for folder in (dense, plain):
         out = tmp_path / f"scores-{folder.name}"
-        result = run(
-            "evaluate",
-            folder,
-            *suite,
-            "--criterion",
-            "ppm",
-            "--to",
-            "1.2x",
-            "--device",
-            "cpu",
-            "-o",
-            out,
-        )
+        how = "--criterion ppm --to 1.2x --device cpu".split()
+        result = run("evaluate", folder, *suite, *how, "-o", out)
         assert result.exit_code == 0, result.output
         values.append(
             [(r.criterion, r.width, r.quantity, r.value) for r in records_of(out / "records.jsonl")]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from command_line import run
+from command_line import prune_by_weights, run
 from every_family import tiny_model
 from family_trials import save_words
 from llama_cpp import CLOSE, greedy_of_file, greedy_of_model
@@ -174,17 +174,7 @@ def test_the_command_rounds_to_blocks_and_says_what_it_wrote(model: Any, tmp_pat
     assert replaced.exit_code == 0, replaced.output
     assert "width 32 of 96" in replaced.stderr
     (tmp_path / "folder.gguf").mkdir()
-    onto = run(
-        "prune",
-        source,
-        "--criterion",
-        "ppm",
-        "--remove",
-        "40%",
-        "-o",
-        tmp_path / "folder.gguf",
-        "--force",
-    )
+    onto = prune_by_weights(source, tmp_path / "folder.gguf", "--remove", "40%", "--force")
     assert "is a folder; choose another file" in onto.stderr
 
 
@@ -193,23 +183,13 @@ def test_a_folder_that_is_larger_than_the_file_is_said_before_it_is_written(
 ) -> None:
     kind = gguf.GGMLQuantizationType.Q8_0
     source = requantized(tmp_path / "tiny.gguf", tmp_path / "small.gguf", kind)
-    words = [
-        "prune",
-        source,
-        "--criterion",
-        "ppm",
-        "--remove",
-        "20%",
-        "-o",
-        tmp_path / "out",
-        "--dtype",
-    ]
-    larger = run(*words, "float32")
-    nbytes = (tmp_path / "out" / "model.safetensors").stat().st_size
-    header = 8 + int.from_bytes((tmp_path / "out" / "model.safetensors").read_bytes()[:8], "little")
+    out = tmp_path / "out"
+    larger = prune_by_weights(source, out, "--remove", "20%", "--dtype", "float32")
+    nbytes = (out / "model.safetensors").stat().st_size
+    header = 8 + int.from_bytes((out / "model.safetensors").read_bytes()[:8], "little")
     assert f"{nbytes - header:,} bytes of weights in float32, more than the" in larger.stderr
     assert f"more than the {source.stat().st_size:,} of small.gguf" in larger.stderr
-    smaller = run(*words, "bfloat16", "--force")
+    smaller = prune_by_weights(source, out, "--remove", "20%", "--dtype", "bfloat16", "--force")
     assert smaller.exit_code == 0, smaller.output
     assert "more than the" not in smaller.stderr
 
@@ -221,16 +201,7 @@ def test_a_home_folder_is_read_as_the_model_is(
     kind = gguf.GGMLQuantizationType.Q8_0
     requantized(tmp_path / "tiny.gguf", tmp_path / "small.gguf", kind)
     monkeypatch.setenv("HOME", str(tmp_path))
-    result = run(
-        "prune",
-        "~/small.gguf",
-        "--criterion",
-        "ppm",
-        "--remove",
-        "20%",
-        "-o",
-        tmp_path / "out.gguf",
-    )
+    result = prune_by_weights("~/small.gguf", tmp_path / "out.gguf", "--remove", "20%")
     assert result.exit_code == 0, result.output
     assert "width 64 of 96" in result.stderr
     assert "down written as Q8_0, which changes" in result.stderr

@@ -6,7 +6,7 @@ import gzip
 import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from families import tiny
 from healing_runs import save_tokenizer
 from layered_models import batches, uneven_batches
+from letters import Letters
 from transformers import AutoTokenizer
 
 from widthwise.assets import embedded_model
@@ -23,21 +24,6 @@ from widthwise.notices import shown
 from widthwise.prune import open_model
 from widthwise.prune.calibration import BLOCK_TOKENS, TextRequest, read_text, text_of
 from widthwise.prune.calibration.text import least_tokens
-
-
-class Letters:
-    """A tokenizer of characters; with or without tokens that begin and end every text."""
-
-    def __init__(self, beginning: tuple[int, ...] = (), end: tuple[int, ...] = ()) -> None:
-        self.beginning, self.end = beginning, end
-
-    def __call__(self, text: str, add_special_tokens: bool = True, **_: Any) -> dict[str, Any]:
-        start, end = (self.beginning, self.end) if add_special_tokens else ((), ())
-        return {"input_ids": [*start, *(ord(letter) for letter in text), *end]}
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return "".join(map(chr, ids))
-
 
 WORDS = " ".join(f"{i} is a number, the one after {i - 1}." for i in range(600))
 

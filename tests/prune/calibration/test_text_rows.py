@@ -346,15 +346,7 @@ def test_commands_state_the_columns_that_they_used(tiny_checkpoint: Path, tmp_pa
         for i in range(300)
     ]
     (tmp_path / "chat.jsonl").write_text(_lines(rows))
-    words = [
-        "prune",
-        str(tiny_checkpoint),
-        "--remove",
-        "30%",
-        "--criterion",
-        "activation",
-        "--refit",
-    ]
+    words = ["prune", str(tiny_checkpoint), *"--remove 30% --criterion activation --refit".split()]
     words += ["--calibration", str(tmp_path / "chat.jsonl"), "--tokens", "2048"]
     result = CliRunner().invoke(main, [*words, "-o", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from healing_runs import save_tokenizer
+from letters import Letters
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -17,20 +17,6 @@ from widthwise.prune.calibration.text_mix import TextShare
 from widthwise.prune.calibration.text_tokens import token_blocks
 
 SIZE = 64
-
-
-class Letters:
-    """A tokenizer of characters; with or without tokens that begin and end every text."""
-
-    def __init__(self, beginning: tuple[int, ...] = (), end: tuple[int, ...] = ()) -> None:
-        self.beginning, self.end = beginning, end
-
-    def __call__(self, text: str, add_special_tokens: bool = True, **_: Any) -> dict[str, Any]:
-        start, end = (self.beginning, self.end) if add_special_tokens else ((), ())
-        return {"input_ids": [*start, *(ord(letter) for letter in text), *end]}
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return "".join(map(chr, ids))
 
 
 @pytest.fixture

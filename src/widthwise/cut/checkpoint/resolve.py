@@ -119,6 +119,11 @@ def resolve_model(model: str | Path | ModelSource) -> ModelSource:
     )
 
 
+def is_gguf(path: Path) -> bool:
+    """Whether a file is, or a result is to be, a GGUF file, by its name."""
+    return path.suffix.lower() == ".gguf"
+
+
 def names_folder(model: str | Path | ModelSource) -> bool:
     """Whether a MODEL is a checkpoint folder and no GGUF file, before it is fetched.
 
@@ -159,7 +164,7 @@ def _named(name: str) -> ModelSource:
 
 
 def _refuse_other_file(path: Path) -> None:
-    if path.suffix.lower() != ".gguf":
+    if not is_gguf(path):
         raise CheckpointError(
             f"{path}: a model is a checkpoint folder or a .gguf file; for a single safetensors "
             "file, give its folder"

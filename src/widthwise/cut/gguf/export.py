@@ -12,7 +12,7 @@ from ...assets import architecture_of, gguf_reader
 from ...errors import CheckpointError, OutputError, RunError, TargetError, UnsupportedModelError
 from ...io import check_new_file, locked_workdir, replace_file
 from ...notices import notice
-from ..checkpoint import Checkpoint, ModelSource, check_complete, free_disk_bytes
+from ..checkpoint import Checkpoint, ModelSource, check_complete, free_disk_bytes, is_gguf
 from .converter import check_convertible, convert, words_bytes
 from .file_types import FILE_TYPES, PLAIN, fallbacks, file_type_number, kinds_at
 from .layout import Entry, filled, head, whole_number
@@ -135,7 +135,7 @@ def _check(source: ModelSource, out: Path, file_type: str, *, force: bool) -> No
             f"{source.name} is a GGUF file already; export takes a checkpoint folder, and prune "
             "cuts a GGUF file to a smaller one"
         )
-    if out.suffix.lower() != ".gguf":
+    if not is_gguf(out):
         raise OutputError(f"{out}: the name of the result must end in .gguf")
     check_new_file(out, force=force)
     if file_type not in _BY_ANYBODY and not has_llama():

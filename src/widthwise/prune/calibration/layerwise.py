@@ -30,6 +30,8 @@ from .token_batch import TokenBatch
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from ..opened_model import OpenedModel
+
 _ROUNDING = 8  # steps of the dtype by which hidden states may differ that are computed alike
 
 
@@ -99,6 +101,11 @@ class LayerwiseRunner:
         self._stack = 0  # that hidden states and calls are of
         self._training = model.training
         self._open = ExitStack()
+
+    @classmethod
+    def of(cls, model: OpenedModel, text: CalibrationText) -> LayerwiseRunner:
+        """One of an opened model, whose layers are read as they are run where it is on disk."""
+        return cls(model.by_layers.module, text, model.by_layers.held)
 
     def __enter__(self) -> LayerwiseRunner:
         import torch

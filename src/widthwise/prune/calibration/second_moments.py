@@ -194,8 +194,7 @@ def calibrate(
             keep: Callable[[int, FitAndHoldout], object] = made.__setitem__
             if out is not None:
                 keep = stack.enter_context(_file(Path(out), result))
-            layered = opened.by_layers
-            runner = stack.enter_context(LayerwiseRunner(layered.module, read, layered.held))
+            runner = stack.enter_context(LayerwiseRunner.of(opened, read))
             for layer in each_layer(weights.architecture.layers, progress):
                 for group, halves in runner.moments(layer, advance=True).items():
                     keep(group, halves.cpu())

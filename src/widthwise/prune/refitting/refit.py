@@ -89,7 +89,7 @@ def refit(
         inputs = repr((fingerprint(weights), spec, counts, sequential, read.fingerprint))
         done, cut = FinishedLayers(work, inputs), partial(_cut_groups, weights, spec, counts)
         cuts: list[GroupCut] = []
-        with LayerwiseRunner(opened.by_layers.module, read, opened.by_layers.held) as runner:
+        with LayerwiseRunner.of(opened, read) as runner:
             meter = LossMeter(runner, read) if weights.architecture.is_causal else None
             for layer in each_layer(weights.architecture.layers, progress):
                 cuts += _walked(runner, layer, done, cut, meter, sequential=sequential).values()
@@ -222,8 +222,7 @@ def _dense_moments(
         )
         return
     text = request.read(model)
-    layered = model.by_layers
-    with LayerwiseRunner(layered.module, text, layered.held) as runner:
+    with LayerwiseRunner.of(model, text) as runner:
         yield text.summaries, lambda layer: runner.moments(layer, advance=True).items()
 
 

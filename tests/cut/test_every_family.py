@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 from every_family import FAMILIES
-from family_trials import check_cut, check_evaluate, check_heal, check_refit
+from family_trials import (
+    check_commands,
+    check_cut,
+    check_evaluate,
+    check_heal,
+    check_measure,
+    check_refit,
+    check_refused,
+)
 
 # Its tokens attend to later ones, so that a layer run alone gives other values.
 NO_REFIT = {"paligemma"}
@@ -14,11 +22,30 @@ SOME = (
     *("lfm2", "granitemoehybrid-dense", "apertus", "mixtral", "gpt_oss", "deepseek_v3"),
     "qwen3_5_moe",
 )
+HYBRIDS = "qwen3_5_text", "olmo_hybrid", "lfm2", "falcon_h1", "bamba", "granitemoehybrid-dense"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_cut_exactly(family: str, tmp_path: Path) -> None:
     check_cut(family, tmp_path)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_commands_show_a_family_and_its_card_names_a_class_that_loads_it(
+    family: str, tmp_path: Path
+) -> None:
+    check_commands(family, tmp_path)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_damaged_files_of_a_family_are_refused_in_one_sentence(family: str, tmp_path: Path) -> None:
+    check_refused(family, tmp_path)
+
+
+@pytest.mark.parametrize("family", HYBRIDS)
+@pytest.mark.usefixtures("quick_ceilings")
+def test_costs_of_a_hybrid_are_measured(family: str, tmp_path: Path) -> None:
+    check_measure(family, tmp_path)
 
 
 @pytest.mark.parametrize("family", [each for each in FAMILIES if each not in NO_REFIT])

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from command_line import run
+import transformers as hf
+from command_line import prune_by_weights, run
 from every_family import VOCAB, load, tiny_model
 from healing_runs import QUICK, VOCABULARY, save_text, save_tokenizer
 from llama_cpp import CLOSE, greedy_of_file, greedy_of_model
+from safetensors.torch import load_file, save_file
 
 from widthwise.arch import counts_at
 from widthwise.assets import embedded_model
@@ -89,6 +93,67 @@ def check_cut(family: str, folder: Path) -> None:
     # Sums of the same numbers in another order: float32 rounding, grown by three layers.
     torch.testing.assert_close(logits(narrow), masked, rtol=0, atol=1e-5 * masked.abs().max())
     assert (dense - masked).abs().max() > 0.01 * dense.abs().max()  # the cut shows
+
+
+def check_commands(family: str, folder: Path) -> None:
+    """The commands that look at a model; its card names a class that loads the cut whole."""
+    tiny_model(family).save_pretrained(folder / "dense")
+    planned = run("plan", folder / "dense", "--remove", "40%")
+    assert planned.exit_code == 0, planned.output
+    done = prune_by_weights(folder / "dense", folder / "narrow", "--remove", "40%")
+    assert done.exit_code == 0, done.output
+    inspected = run("inspect", folder / "narrow")
+    assert inspected.exit_code == 0, inspected.output
+    (name,) = re.findall(r"import (Auto\w+)", (folder / "narrow" / "README.md").read_text())
+    _, report = getattr(hf, name).from_pretrained(folder / "narrow", output_loading_info=True)
+    assert not any(report.values()), (name, report)
+
+
+Tensors = dict[str, torch.Tensor]
+
+
+def _damages(down: str, other: str) -> dict[str, Callable[[Tensors], Tensors]]:
+    """What may be wrong with the weights of a model: names to functions of its tensors."""
+    return {
+        "a down is missing": lambda t: {name: t[name] for name in t if name != down},
+        "another tensor is missing": lambda t: {name: t[name] for name in t if name != other},
+        "a down is narrower": lambda t: {**t, down: t[down][..., :-1].contiguous()},
+        "a down holds NaN": lambda t: {**t, down: t[down] * float("nan")},
+    }
+
+
+def check_refused(family: str, folder: Path) -> None:
+    """Damaged files of a family: one sentence each, and nothing is written."""
+    dense = folder / "dense"
+    tiny_model(family).save_pretrained(dense)
+    weights, config = dense / "model.safetensors", dense / "config.json"
+    with Checkpoint(dense) as checkpoint:
+        architecture = checkpoint.architecture
+    other = next(name for name in checkpoint.tensors if name not in architecture.cuts)
+    whole, stated, tensors = weights.read_bytes(), config.read_text(), load_file(weights)
+    for damage in _damages(architecture.groups[-1].down, other).values():
+        save_file(damage({k: v.clone() for k, v in tensors.items()}), weights, {"format": "pt"})
+        _refused(dense, folder / "out")
+    weights.write_bytes(whole[:-7])
+    _refused(dense, folder / "out")
+    weights.write_bytes(whole)
+    config.write_text(stated[:-20])
+    _refused(dense, folder / "out")
+
+
+def _refused(dense: Path, out: Path) -> None:
+    result = prune_by_weights(dense, out, "--remove", "40%")
+    errors = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert (result.exit_code, len(errors)) == (1, 1), result.output
+    assert not out.exists()
+
+
+def check_measure(family: str, folder: Path) -> None:
+    """Its costs, dense and at one width, are measured."""
+    tiny_model(family).save_pretrained(folder / "dense")
+    how = "--to 1.2x --workload 8x1,8x2x2 --dtype float32 --device cpu --rounds 5".split()
+    result = run("measure", folder / "dense", *how, "-o", folder / "out")
+    assert result.exit_code == 0, result.output
 
 
 def check_refit(family: str, folder: Path) -> None:

@@ -16,6 +16,7 @@ from .drafts import carries_drafts, draft_note, without_draft_settings
 from .families import in_block
 from .glu import read_architecture, refuse_adapters
 from .layer_widths import OVERRIDES
+from .left_alone import left_alone_note
 from .outside import refuse_half_cut
 from .quantization import quantization_of, without_quantization
 from .sections import section_name, text_config, text_path, text_value
@@ -72,6 +73,7 @@ __all__ = [
     "has_odd_rows",
     "in_block",
     "is_overridden",
+    "left_alone_note",
     "mean_size",
     "names_width",
     "paper_width",

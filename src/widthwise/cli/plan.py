@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ..arch import draft_note
+from ..arch import draft_note, left_alone_note
 from ..cut import Plan, PlannedWidth
 from ..cut.checkpoint import resolve_model
 from ..cut.gguf import down_alignment
@@ -72,7 +72,7 @@ def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: An
         sizes, drafts = result.sizes, draft_note(architecture, draft_criterion(result.criterion))
         result.save(out)
     click.echo(result.to_json() if as_json else result)
-    print_notes(drafts, sizes.suitability)
+    print_notes(drafts, left_alone_note(architecture), sizes.suitability)
     if source.gguf is not None:
         _print_block_note(sizes, down_alignment(source.gguf))
 

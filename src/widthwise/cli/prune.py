@@ -11,7 +11,7 @@ from typing import Any, Literal
 import click
 from rich.console import Console
 
-from ..arch import draft_note
+from ..arch import draft_note, left_alone_note
 from ..cut import Plan, Refit
 from ..cut.checkpoint import (
     REFIT_FILE,
@@ -216,8 +216,9 @@ def _print_notes(source: ModelSource, plan: Plan, refit: Refit | None, *, is_pad
         click.echo(f"Lost: {loss}.", err=True)
     if refit and refit.warning:
         click.echo(f"Warning: {refit.warning}", err=True)
-    drafts = draft_note(source.checkpoint.architecture, draft_criterion(plan.criterion))
-    print_notes(drafts, plan.sizes.suitability)
+    architecture = source.checkpoint.architecture
+    drafts = draft_note(architecture, draft_criterion(plan.criterion))
+    print_notes(drafts, left_alone_note(architecture), plan.sizes.suitability)
 
 
 def _refit(

@@ -61,7 +61,7 @@ def test_all_that_follows_on_the_imitated_device() -> None:
 @pytest.fixture
 def far_models(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints on disk are run on the device, as on CUDA where there is one."""
-    monkeypatch.setattr(OpenedModel, "_run_in", lambda *_: (torch.float32, device))
+    monkeypatch.setattr(OpenedModel, "run_in", (torch.float32, device))
 
 
 def _padded() -> list[dict[str, Any]]:

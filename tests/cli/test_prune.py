@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import string
 from collections import Counter
 from pathlib import Path
@@ -132,3 +133,31 @@ def test_what_a_refitted_cut_loses_is_said(tiny_gguf: Path, text: Path, tmp_path
     assert f"on 2 held-out blocks of {text}" in said
     kept = json.loads((tmp_path / "out" / "widthwise_refit.json").read_text("utf8"))["losses"]
     assert f"KL {kept[0]['divergence']:.3f} nats a token" in said
+
+
+@pytest.mark.parametrize("command", ["prune", "plan"])
+def test_what_a_cut_takes_is_said_before_the_first_layer(
+    command: str, tiny_gguf: Path, text: Path, tmp_path: Path
+) -> None:
+    words = [word for word in ASKED if command == "prune" or word != "--refit"]
+    result = run(command, tiny_gguf, *words, "--calibration", text, "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    lines = result.stderr.splitlines()
+    (at,) = [number for number, line in enumerate(lines) if line.startswith("Roughly ")]
+    needs = "1.0 GB of memory, 0.01 GB of disk beside " + str(tmp_path / "out")
+    needs = needs if command == "prune" else "0.7 GB of memory"
+    assert re.fullmatch(rf"Roughly \d+ \w+ if nothing else runs, {re.escape(needs)}\.", lines[at])
+    assert "on up to 2,048 tokens of" in lines[at - 1]
+    assert any("3 layers: the text is read first" in line for line in lines[at + 1 :])
+
+
+def test_memory_that_is_too_small_is_said_before_the_first_layer(
+    tiny_gguf: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("widthwise.prune.cut_needs.free_bytes", lambda _: 1000)
+    result = run("prune", tiny_gguf, *ASKED, "--calibration", text, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    said = result.stderr.splitlines()[-1]
+    assert "needs 0.01 GB of memory at least, and 0.01 GB are free: end other programs" in said
+    assert said.endswith("which needs no text, pass --criterion ppm --no-refit")
+    assert not any(path.name.startswith(("out", ".out")) for path in tmp_path.iterdir())

@@ -1,16 +1,18 @@
 """Shapes and costs of GLU language models, from a config and a tensor index alone."""
 
 from ..io import TensorSpec
-from .active import experts_per_token
+from .active import active_shares, experts_per_token
 from .architecture import Architecture, GluGroup, GroupKind, TensorCut
 from .counts import (
     MAX_CONTEXT,
     Counts,
+    TokenFlops,
     Traffic,
     counts_at,
     decode_traffic,
     mean_size,
     prefill_traffic,
+    token_flops,
 )
 from .drafts import carries_drafts, draft_note, without_draft_settings
 from .families import in_block
@@ -57,8 +59,10 @@ __all__ = [
     "Target",
     "TensorCut",
     "TensorSpec",
+    "TokenFlops",
     "Traffic",
     "Width",
+    "active_shares",
     "at_layer_widths",
     "at_width",
     "at_widths",
@@ -90,6 +94,7 @@ __all__ = [
     "text_config",
     "text_path",
     "text_value",
+    "token_flops",
     "unsuited_kinds",
     "width_key",
     "width_settings",

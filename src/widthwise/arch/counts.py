@@ -96,6 +96,34 @@ def counts_at(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenFlops:
+    """FLOPs of one token of a text, counted as in `Counts`, by what they are.
+
+    Attributes:
+        layers: Products with the matrices of the layers.
+        attention: Scores of attention and the sums that they weigh, in the mean over the text.
+        head: The logits of one token.
+    """
+
+    layers: int
+    attention: float
+    head: int
+
+
+def token_flops(
+    architecture: Architecture, widths: tuple[int, ...] | None = None, *, context: int
+) -> TokenFlops:
+    """FLOPs of a token of a text of `context` tokens, where the kinds of groups have these widths.
+
+    Raises: as `counts_at`.
+    """
+    widths = _checked(architecture, widths, None, context=context)
+    layers, head = _matmul_flops(architecture, widths)
+    attention = _attention_flops(architecture, 0, context) / context
+    return TokenFlops(layers=layers, attention=attention, head=head)
+
+
 def mean_size(
     architecture: Architecture, widths: Sequence[tuple[int, ...]], dtype: str | None = None
 ) -> tuple[int, int]:

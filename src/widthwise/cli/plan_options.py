@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,11 +20,17 @@ from ..prune import (
     DEFAULT_CRITERION,
     MOMENT_CRITERIA,
     PAPER_CRITERION,
+    CutEstimate,
     PruneOptions,
     PruneSpec,
     WidthOptions,
     check_calibration,
+    check_memory,
+    estimate_cut,
+    in_bytes,
     make_plan,
+    measured_pace,
+    open_model,
     weights_advised,
 )
 from ..prune.calibration import BLOCK_TOKENS, TOKENS, check_source
@@ -147,6 +155,9 @@ def build_plan(source: ModelSource, request: PlanRequest, console: Console) -> P
         with console.status("choosing neurons"):
             return make_plan(source, request.spec, **text)
     layers = source.checkpoint.architecture.layers
+    estimate = estimate_cut(source, request.spec, request.most_tokens)
+    with weights_advised():
+        tell_needs(source, estimate)
     with layer_progress(console, layers, "choosing neurons") as progress, weights_advised():
         hush_transformers()
         return make_plan(source, request.spec, progress=progress, **text)
@@ -175,6 +186,42 @@ def tell_method(source: ModelSource, request: PlanRequest, order: str = "") -> N
     click.echo(
         f"{source.name}: {' '.join(filter(None, parts))}{long if is_calibrated else ''}.", err=True
     )
+
+
+def tell_needs(source: ModelSource, estimate: CutEstimate, out: Path | None = None) -> None:
+    """Say on stderr how long a calibrated cut takes, and how much memory and disk.
+
+    Args:
+        source: The model.
+        estimate: What its cut takes.
+        out: The result, if one is written.
+
+    Raises:
+        RunError: Memory is too small for certain.
+    """
+    check_memory(source, estimate)
+    with open_model(source) as model:
+        pace = measured_pace(model.weights, *model.run_in)
+    needs = [f"{in_bytes(estimate.memory_bytes)} of memory"]
+    if out is not None:
+        disk = estimate.kept_bytes + estimate.result_bytes
+        needs.append(f"{in_bytes(disk)} of disk beside {out}")
+    if estimate.state_bytes:
+        needs.append(f"{in_bytes(estimate.state_bytes)} in {tempfile.gettempdir()}")
+    long = _in_minutes(estimate.work.seconds(pace))
+    click.echo(f"Roughly {long} if nothing else runs, {', '.join(needs)}.", err=True)
+
+
+def _in_minutes(seconds: float) -> str:
+    """A rough time in words.
+
+    >>> _in_minutes(20), _in_minutes(700), _in_minutes(9000)
+    ('1 minute', '12 minutes', '2.5 hours')
+    """
+    minutes = max(1, round(seconds / 60))
+    if minutes >= 100:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{minutes} minute{'s' if minutes > 1 else ''}"
 
 
 def print_notes(*notes: str) -> None:

@@ -32,6 +32,7 @@ from ..prune import (
     allowed_widths,
     check_out,
     draft_criterion,
+    estimate_cut,
     is_refitted,
     kept_layers,
     open_model,
@@ -53,12 +54,14 @@ from .plan_options import (
     read_request,
     tell_bytes,
     tell_method,
+    tell_needs,
     tell_vocabulary,
     with_preset,
 )
 from .progress_bar import hush_transformers, layer_progress, progress
 
 _LAYERS_KEPT = "interrupted; the same command goes on with the layers that are done"
+_WITHOUT_TEXT = "--criterion ppm --no-refit"
 _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU blocks on
 
 
@@ -146,9 +149,7 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
         request = replace(request, spec=aligned_to_blocks(request.spec, source))
     console = Console(stderr=True)
     if request and refitting:
-        with interruption(_LAYERS_KEPT), kept_layers(out, source, request.spec) as work:
-            result = _refit(source, request, options, work, console)
-            return _write(source, out, result.plan, result, how, console)
+        return _refit_and_write(source, out, request, options, how, console)
     if request:
         plan = build_plan(source, request, console)
     else:
@@ -157,6 +158,26 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
         if refitting is None:
             _tell_only_cut(plan_file, plan)
     _write(source, out, plan, options["refitting"], how, console)
+
+
+def _refit_and_write(
+    source: ModelSource,
+    out: Path,
+    request: PlanRequest,
+    options: dict[str, Any],
+    how: StoreOptions,
+    console: Console,
+) -> None:
+    """Say what it takes, refit, and write; refitted layers lie beside the result until it is."""
+    tokens = tokens_of(source.checkpoint.architecture, request.tokens)
+    request, sequential = replace(request, tokens=tokens), not options["one_pass"]
+    estimate = estimate_cut(source, request.spec, tokens, out=out, sequential=sequential)
+    with interruption(_LAYERS_KEPT), kept_layers(out, estimate) as work:
+        tell_method(source, request, "layer after layer" if sequential else "in one pass")
+        with weights_advised(_WITHOUT_TEXT):
+            tell_needs(source, estimate, out)
+        result = _refit(source, request, options, work, console)
+        _write(source, out, result.plan, result, how, console)
 
 
 def _write(
@@ -230,10 +251,8 @@ def _refit(
 ) -> Refit:
     """The refit, in widths by layers where those are asked for; the model is opened once."""
     hush_transformers()
-    widths, tokens = None, tokens_of(source.checkpoint.architecture, request.tokens)
-    request = replace(request, tokens=tokens)
-    tell_method(source, request, "in one pass" if options["one_pass"] else "layer after layer")
-    with open_model(source) as model, weights_advised("--criterion ppm --no-refit"):
+    widths = None
+    with open_model(source) as model, weights_advised(_WITHOUT_TEXT):
         if options["layout"]:
             if options["layout"] == "compact":
                 check_compact(source.checkpoint)

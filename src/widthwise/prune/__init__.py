@@ -23,6 +23,8 @@ from .criteria import (
     ppm_activation,
     random,
 )
+from .cut_estimate import CutEstimate, CutWork
+from .cut_needs import check_memory, estimate_cut, in_bytes
 from .drafts import draft_criterion
 from .healing.api import Healing, distil, heal
 from .healing.record import inspect_healing
@@ -39,6 +41,7 @@ from .method import (
 )
 from .nested import Nested
 from .opened_model import OpenedModel, open_model
+from .pace import measured_pace
 from .refitting.refit import refit, refits
 from .selection import plan_of, planned_width, score_group, select
 from .sensitivity import Allocation, allowed_widths, per_layer
@@ -53,6 +56,8 @@ __all__ = [
     "ROW_CRITERIA",
     "Allocation",
     "Calibration",
+    "CutEstimate",
+    "CutWork",
     "HealSettings",
     "Healing",
     "Nested",
@@ -69,15 +74,19 @@ __all__ = [
     "bfloat16_products",
     "calibrate",
     "check_calibration",
+    "check_memory",
     "check_out",
     "distil",
     "draft_criterion",
+    "estimate_cut",
     "heal",
+    "in_bytes",
     "inspect_healing",
     "is_refitted",
     "keep_highest",
     "kept_layers",
     "make_plan",
+    "measured_pace",
     "open_model",
     "per_layer",
     "plan_of",

@@ -15,7 +15,6 @@ from ..cut.checkpoint import (
     ModelSource,
     StoreOptions,
     WriteOptions,
-    check_free_disk,
     is_gguf,
     refuse_overlap,
     resolve_model,
@@ -28,10 +27,12 @@ from .api import check_calibration, check_gguf_parent, make_plan, prune_checkpoi
 from .calibration.layer_calls import WITHOUT_TEXT
 from .calibration.second_moments import LayerCallback
 from .calibration.text import TOKENS, TextOptions, TextRequest
+from .calibration.text_mix import is_named
 from .criteria import CALIBRATED, MOMENT_CRITERIA
+from .cut_estimate import CutEstimate
+from .cut_needs import check_disk, check_memory, estimate_cut
 from .refitting.refit import RefitOptions, least_tokens_of
 from .refitting.refit import refit as make_refit
-from .selection import planned_width
 from .spec import PruneSpec, spec_of
 
 
@@ -108,8 +109,11 @@ def prune(
         plan = _plan(source, spec, text, progress)
         written = prune_checkpoint(source, path, plan, refit=False, **how)
         return Pruned(path=written, plan=plan, refit=None)
-    with kept_layers(path, source, spec) as work:
-        done = _refit(source, spec, text, work, progress)
+    text["tokens"] = tokens_of(source.checkpoint.architecture, text.get("tokens"))
+    tokens = text["tokens"] if is_named(text.get("text")) else 0  # of batches it is not known
+    estimate = estimate_cut(source, spec, tokens, out=path)
+    with kept_layers(path, estimate) as work:
+        done = _refit(source, spec, text, work, estimate, progress)
         written = prune_checkpoint(source, path, done.plan, refit=done, **how)
     return Pruned(path=written, plan=done.plan, refit=done)
 
@@ -158,29 +162,24 @@ def aligned_to_blocks(spec: PruneSpec, source: ModelSource) -> PruneSpec:
 
 
 @contextmanager
-def kept_layers(out: Path, source: ModelSource, spec: PruneSpec) -> Iterator[Path]:
+def kept_layers(out: Path, estimate: CutEstimate) -> Iterator[Path]:
     """The folder beside a result that holds its refitted layers until it is written.
 
     A process that was killed leaves it behind, and the next refit for the same result goes on.
 
     Args:
         out: The result.
-        source: The model that it is cut from.
-        spec: What is asked for.
+        estimate: What it takes.
 
     Raises:
-        TargetError: The model has no such width.
         OutputError: It cannot be made, another process makes the same result, or the disk has no
-            room for the result.
+            room for the result and the layers.
     """
-    whole, checkpoint = Path(os.path.abspath(out)), source.checkpoint
-    sizes = planned_width(source.name, checkpoint.architecture, spec)
+    whole = Path(os.path.abspath(out))
+    folder = whole.with_name(f".{whole.name}.layers")
     whole.parent.mkdir(parents=True, exist_ok=True)
-    needed = sizes.weight_bytes
-    if is_gguf(out):
-        needed = checkpoint.stored_bytes * needed // sizes.parent_bytes
-    check_free_disk(whole.parent, out, needed)
-    with kept_workdir(whole.with_name(f".{whole.name}.layers")) as work:
+    check_disk(estimate, whole, folder)
+    with kept_workdir(folder) as work:
         yield work
 
 
@@ -202,11 +201,12 @@ def _refit(
     spec: PruneSpec,
     text: dict[str, Any],
     work: Path,
+    estimate: CutEstimate,
     progress: LayerCallback | None,
 ) -> Refit:
     """The neurons and what down_proj becomes."""
-    text["tokens"] = tokens_of(source.checkpoint.architecture, text.get("tokens"))
     with weights_advised('criterion="ppm", refit=False'):
+        check_memory(source, estimate)
         return make_refit(source, spec, work=work, progress=progress, **text)
 
 

@@ -50,7 +50,7 @@ class OpenedModel:
         """
         if not isinstance(self._given, ModelSource):
             return self._given
-        dtype, device = self._run_in(self._given)
+        dtype, device = self.run_in
         module: nn.Module = load_model(self._given.checkpoint, dtype=dtype).to(device)
         return module
 
@@ -62,14 +62,17 @@ class OpenedModel:
         """
         if not isinstance(self._given, ModelSource) or "module" in vars(self):
             return WholeModel(self.module)
-        dtype, device = self._run_in(self._given)
+        dtype, device = self.run_in
         return ModelByLayers(self._given.checkpoint, dtype=dtype, device=device)
 
-    def _run_in(self, source: ModelSource) -> tuple[torch.dtype, str]:
-        """The dtype and the device in which a model on disk is run."""
+    @property
+    def run_in(self) -> tuple[torch.dtype, str]:
+        """The dtype and the device in which the model is run."""
         import torch
 
-        device, checkpoint = "cuda" if torch.cuda.is_available() else "cpu", source.checkpoint
+        if not isinstance(self._given, ModelSource):
+            return self.module.dtype, self.module.device.type  # type: ignore[return-value]
+        device, checkpoint = "cuda" if torch.cuda.is_available() else "cpu", self._given.checkpoint
         kinds = {checkpoint.tensors[name].spec.dtype for name in checkpoint.architecture.cuts}
         is_bfloat16 = kinds == {"BF16"} and has_bfloat16(device)
         return torch.bfloat16 if is_bfloat16 else torch.float32, device

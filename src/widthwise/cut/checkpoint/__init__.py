@@ -1,6 +1,6 @@
 """Checkpoints on disk: found, read by slice, cut as a stream, written whole or not at all."""
 
-from .by_layers import ModelByLayers, WholeModel
+from .by_layers import KEPT_BYTES, ModelByLayers, WholeModel
 from .compact import check_compact
 from .companions import companions, copy_companions
 from .lineage import HEALING_FILE, PLAN_FILE, Lineage, lineage_of
@@ -18,6 +18,7 @@ from .writer import Progress, refuse_overlap, write_pruned
 __all__ = [
     "HEALING_FILE",
     "INDEX",
+    "KEPT_BYTES",
     "PLAN_FILE",
     "REFIT_FILE",
     "Checkpoint",

@@ -50,6 +50,12 @@ class Moments:
                 self._total[start:, start:stop].addmm_(rows[:, start:].T, rows[:, start:stop])
         self.tokens += len(rows)
 
+    @staticmethod
+    def flops(neurons: int) -> int:
+        """FLOPs by which one token is added; a multiply-add is 2 of them."""
+        starts = range(0, neurons, _PANEL)
+        return sum(2 * (neurons - start) * min(_PANEL, neurons - start) for start in starts)
+
     def merged(self, other: Moments) -> Moments:
         """The moments of the tokens of both."""
         if self._total.shape != other._total.shape:

@@ -1,0 +1,301 @@
+"""What a calibrated cut takes, from shapes alone: operations, memory and disk.
+
+Operations are counted by kinds (`CutWork`), as a machine does each kind at a pace of its own.
+Norms, activations and the reading of the text are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+from ..arch import Architecture, active_shares, token_flops
+from ..cut.checkpoint import KEPT_BYTES
+from ..io import DTYPE_BYTES
+from .calibration.answers import JUDGED_TOKENS, READ_TOKENS
+from .calibration.moments import Moments
+from .calibration.state_storage import MEMORY_BYTES
+from .calibration.text import BATCH_BLOCKS, BLOCK_TOKENS
+from .selection import planned_width
+from .spec import PruneSpec
+
+_RIDGES = 4  # that are tried of a group; 3 to 5 of those of real models
+_TRIAL_ROWS = 2  # a block of each half, by which layers are checked: in a whole pass, and
+_TRIAL_PASSES = 3  # twice layer by layer
+_TRIAL_READS = 4  # of each layer, for these rows
+_WRITING = 3  # a number that is read, hashed and written takes so many times what reading takes
+_PROGRAM_BYTES = 700_000_000  # Python, torch, transformers, a tokenizer and the embedded text
+_LOGITS_BYTES = 300_000_000
+_REFIT_BYTES = 24  # times I^2: the sums of a group and what its refit makes of them; and
+_WEIGHT_BYTES = 32  # times I H: down_proj and changes of it, in float32 (both were measured)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutWork:
+    """Operations of a calibrated cut; or, as the pace of a machine, how many it does in a second.
+
+    Attributes:
+        passes: FLOPs of products of weights with hidden states, in the dtype the model is run in.
+        attention: FLOPs of scores of attention, and of the sums that they weigh.
+        moments: FLOPs of the moments, and of logits.
+        factors: FLOPs of Cholesky factorizations, in float32.
+        products: FLOPs of the products and the triangular solves of refits, in float32.
+        numbers: Weights that are read from files.
+
+    A multiply-add is 2 FLOPs.
+    """
+
+    passes: float
+    attention: float
+    moments: float
+    factors: float
+    products: float
+    numbers: float
+
+    def seconds(self, pace: CutWork) -> float:
+        """How long the work takes at a pace."""
+        times = (getattr(self, each.name) / getattr(pace, each.name) for each in fields(self))
+        return float(sum(times))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CutEstimate:
+    """What a calibrated cut of a model on disk takes; sizes are in bytes.
+
+    Attributes:
+        tokens: Most tokens of the text.
+        work: Operations, of all layers.
+        memory_bytes: Most memory that the process has at one time; of a model on CUDA, most of it
+            is that of the device. As measured on CPUs, about 10 % too much or too little.
+        least_bytes: What is needed for certain, on any text, without the program itself.
+        state_bytes: Of hidden states in files, in the folder for temporary files (TMPDIR).
+        kept_bytes: Of refitted layers, which lie beside the result until it is written.
+        result_bytes: Of the weights of the result, as a checkpoint.
+    """
+
+    tokens: int
+    work: CutWork
+    memory_bytes: int
+    least_bytes: int
+    state_bytes: int
+    kept_bytes: int
+    result_bytes: int
+
+    @classmethod
+    def of(
+        cls,
+        architecture: Architecture,
+        spec: PruneSpec,
+        tokens: int,
+        *,
+        dtype: str = "BF16",
+        refitted: bool = True,
+        sequential: bool = True,
+    ) -> CutEstimate:
+        """What a cut to one width takes on one text of so many tokens.
+
+        Args:
+            architecture: The model.
+            spec: The width and the criterion.
+            tokens: Tokens of the text.
+            dtype: safetensors name of the dtype that the model is run in: BF16 or F32.
+            refitted: Whether down_proj is refitted, as `prune` does, and not only a plan made.
+            sequential: Whether each layer is refitted behind those already cut.
+
+        Raises:
+            TargetError: The model has no such width.
+            UnsupportedModelError: A config does not say how many experts a token passes.
+        """
+        cut = _Cut(architecture, spec, tokens, dtype)
+        kept, result = (cut.kept_bytes, cut.result_bytes) if refitted else (0, 0)
+        return cls(
+            tokens=tokens,
+            work=cut.work(is_refitted=refitted, is_sequential=sequential),
+            memory_bytes=cut.memory_bytes(is_refitted=refitted),
+            least_bytes=cut.least_bytes(is_refitted=refitted),
+            state_bytes=max(0, cut.state_bytes - MEMORY_BYTES),
+            kept_bytes=kept,
+            result_bytes=result,
+        )
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Neurons before and after the cut, tokens that pass them, and whether they are an expert's."""
+
+    layer: int
+    neurons: int
+    kept: int
+    tokens: float
+    is_expert: bool
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A cut as its estimate needs it; arguments as of `CutEstimate.of`."""
+
+    architecture: Architecture
+    spec: PruneSpec
+    tokens: int
+    dtype: str
+
+    @cached_property
+    def read(self) -> int:
+        """Tokens that each stack of layers reads."""
+        return self.tokens // len(self.architecture.stacks)
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        return self.spec.width(self.architecture).widths
+
+    @cached_property
+    def groups(self) -> list[_Group]:
+        shares, groups = active_shares(self.architecture), []
+        neurons = zip(
+            self.architecture.groups,
+            self.architecture.neurons(),
+            self.architecture.neurons(self.widths),
+            strict=True,
+        )
+        for group, before, after in neurons:
+            is_expert = group.expert is not None
+            tokens = self.read * float(shares[group.layer]) if is_expert else self.read
+            groups.append(_Group(group.layer, before, after, tokens, is_expert))
+        return groups
+
+    @cached_property
+    def layer_numbers(self) -> list[int]:
+        """Weights of each layer."""
+        counts = dict.fromkeys(self.architecture.layer_names, 0)
+        for name, spec in self.architecture.tensors.items():
+            for stem in self.architecture.stems:
+                number = name.removeprefix(f"{stem}.").partition(".")[0]
+                if name.startswith(f"{stem}.{number}.") and f"{stem}.{number}" in counts:
+                    counts[f"{stem}.{number}"] += spec.numel
+        return [*counts.values()]
+
+    @property
+    def stays(self) -> bool:
+        """Whether all layers stay in memory once they were read."""
+        return sum(self.layer_numbers) * DTYPE_BYTES[self.dtype] <= KEPT_BYTES
+
+    def work(self, *, is_refitted: bool, is_sequential: bool) -> CutWork:
+        """Operations of all layers, and of what stands before and behind them."""
+        model, judged = self.architecture, min(READ_TOKENS, self.read // 2)
+        whole, cut = (
+            token_flops(model, each, context=BLOCK_TOKENS) for each in (None, self.widths)
+        )
+        judged *= is_refitted and model.is_causal
+        trial = min(_TRIAL_ROWS * BLOCK_TOKENS, self.read)
+        dense = self.read + _TRIAL_PASSES * trial + judged
+        narrow = self.read * (is_refitted and is_sequential) + judged
+        head = whole.head if model.is_causal else 0
+        logits = 2 * min(judged, JUDGED_TOKENS) * head
+        factors, products = self._chosen_flops(), 0.0
+        for group in self.groups if is_refitted else ():
+            more = self._refit_flops(group)
+            factors, products = factors + more[0], products + more[1]
+        reads = sum(self.layer_numbers) * (1 if self.stays else 1 + _TRIAL_READS)
+        written = _WRITING * model.parameters
+        return CutWork(
+            passes=dense * whole.layers + narrow * cut.layers + trial * head + self._expert_flops(),
+            attention=(dense + narrow) * whole.attention,
+            moments=logits + sum(self._moment_flops(each) for each in self.groups),
+            factors=factors,
+            products=products,
+            numbers=reads + (written if is_refitted else 0),
+        )
+
+    def _moment_flops(self, group: _Group) -> float:
+        least = 2 * min(group.neurons, self.read // 2) if group.is_expert else 0
+        return max(group.tokens, least) * Moments.flops(group.neurons)
+
+    def _expert_flops(self) -> float:
+        """Of the activations of experts, which are computed once more for their moments."""
+        hidden = self.architecture.hidden_size
+        return sum(4 * hidden * g.neurons * g.tokens for g in self.groups if g.is_expert)
+
+    def _chosen_flops(self) -> float:
+        """Of the rounds of `obs`, in float64."""
+        is_obs = self.spec.criterion == "obs"
+        return sum(2 * 3 * each.neurons**3 for each in self.groups) if is_obs else 0.0
+
+    def _refit_flops(self, group: _Group) -> tuple[float, float]:
+        """Factorizations, and products, of one group: the ridges, both fits, and what is lost."""
+        m, k, d = group.neurons, group.kept, self.architecture.hidden_size
+        half = m // 2
+        factors = _RIDGES * half**3 / 3 + 2 * m**3 / 3
+        tried = _RIDGES * (2 + 1) * half**2 * d + 2 * half**2 * d
+        removals = 2 * _removal(m, half, d) + 3 * _removal(m, k, d)
+        fits = m**2 * d + (2 * 2 + 2) * k**2 * d
+        return factors, tried + removals + fits
+
+    @cached_property
+    def state_bytes(self) -> int:
+        """Of the hidden states of all tokens."""
+        return self.read * self.architecture.hidden_size * DTYPE_BYTES[self.dtype]
+
+    def memory_bytes(self, *, is_refitted: bool) -> int:
+        """Most memory at one time."""
+        hidden, size = self.architecture.hidden_size, DTYPE_BYTES[self.dtype]
+        widest = max(each.neurons for each in self.groups)
+        refit = _REFIT_BYTES * widest**2 + _WEIGHT_BYTES * widest * hidden
+        others = self._sums_bytes - 8 * widest**2
+        phases = [self._sums_bytes + self._batch_bytes]
+        phases += [others + refit, _LOGITS_BYTES] if is_refitted else []
+        judged = 2 * min(READ_TOKENS, self.read) * hidden * size if is_refitted else 0
+        return (
+            _PROGRAM_BYTES
+            + self._weight_bytes
+            + min(MEMORY_BYTES, self.state_bytes)
+            + judged
+            + max(phases)
+        )
+
+    def least_bytes(self, *, is_refitted: bool) -> int:
+        """Weights, the sums of a layer and, for a refit, those of a group again."""
+        widest = max(each.neurons for each in self.groups)
+        return self._weight_bytes + self._sums_bytes + (8 * widest**2 if is_refitted else 0)
+
+    @property
+    def _weight_bytes(self) -> int:
+        """Of what stands outside of the layers, and of the layers that are there at one time."""
+        model, layers = self.architecture, self.layer_numbers
+        stored = (spec.numel for name, spec in model.tensors.items() if name not in model.tied)
+        outside = sum(stored) - sum(layers)
+        return (outside + (sum(layers) if self.stays else max(layers))) * DTYPE_BYTES[self.dtype]
+
+    @property
+    def _sums_bytes(self) -> int:
+        """Of the moments of the layer that has most: two halves in float32."""
+        of_layers = [0] * self.architecture.layers
+        for each in self.groups:
+            of_layers[each.layer] += 8 * each.neurons**2
+        return max(of_layers)
+
+    @property
+    def _batch_bytes(self) -> int:
+        """Of the activations of one batch: gate, up, two products, and them in float32."""
+        size = DTYPE_BYTES[self.dtype]
+        each = 4 * size + (4 if size < 4 else 0)
+        tokens = min(BATCH_BLOCKS * BLOCK_TOKENS, self.read)
+        return each * tokens * max(group.neurons for group in self.groups)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of refitted layers: down_proj as it is stored, places of neurons, and curves."""
+        total, model = 0, self.architecture
+        for cut, group in zip(self.groups, model.groups, strict=True):
+            stored = self.spec.stored_dtype or model.tensors[group.down].dtype
+            total += cut.kept * (model.hidden_size * DTYPE_BYTES[stored] + 8) + 8 * cut.neurons
+        return total
+
+    @property
+    def result_bytes(self) -> int:
+        return planned_width("", self.architecture, self.spec).weight_bytes
+
+
+def _removal(neurons: int, kept: int, hidden: int) -> int:
+    """FLOPs of what is lost with all but so many neurons, as `Removal` computes it."""
+    gone = neurons - kept
+    return (2 * kept + gone) * gone * hidden

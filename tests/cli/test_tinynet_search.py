@@ -26,7 +26,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: Any) -> Any:
-    monkeypatch.setattr(tinynet_search, "_devices", lambda workers: ("cpu",))
+    monkeypatch.setattr(tinynet_search, "_usual_workers", lambda: 1)
     monkeypatch.setattr("widthwise.runs.Processes", lambda make, devices: InProcess(make, "cpu"))
     return CliRunner().invoke(main, ["tinynet", "search", *map(str, words)])
 

@@ -220,6 +220,13 @@ def test_no_room_is_said(cluster: Any) -> None:
     assert not ray.is_initialized()
 
 
+def test_workers_that_must_be_there_together_need_room_for_all(cluster: Any) -> None:
+    with RayExecutor(Toy, address=cluster.address, workers=4, gpus_per_worker=0) as engine:
+        engine.check_room(3)
+        with pytest.raises(RunError, match="has room for 3 workers, each of which needs 1 CPUs"):
+            engine.check_room(4)
+
+
 def test_room_that_others_use_is_waited_for(cluster: Any) -> None:
     """In a process that is at a cluster already, which the engine does not leave."""
     with ray_at(cluster):

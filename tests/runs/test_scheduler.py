@@ -13,6 +13,7 @@ from widthwise.runs import (
     Failed,
     Finished,
     InProcess,
+    Job,
     Processes,
     Progressed,
 )
@@ -75,6 +76,21 @@ def test_worker_that_cannot_be_made_fails_its_jobs() -> None:
         with make_engine(unmade) as engine:
             last = last_of(list(engine.run(jobs_of(("double", 1), ("double", 2)))))
         assert [e.reason for e in last.values()] == ["ValueError: no cpu here"] * 2  # type: ignore[union-attr]
+
+
+def test_a_job_waits_for_the_worker_that_it_names() -> None:
+    """Though the other one is free."""
+    names = ["cpu#2", "cpu", "cpu#2", "cpu#2"]
+    jobs = [
+        Job(key=str(number), label="", work=("place",), worker=name)
+        for number, name in enumerate(names)
+    ]
+    with Processes(Toy, ["cpu", "cpu"]) as engine:
+        done = [event for event in engine.run(jobs) if isinstance(event, Finished)]
+    assert {event.job.key: event.worker for event in done} == dict(zip("0123", names, strict=True))
+    places = {event.worker: event.result for event in done}
+    assert all(event.result == places[event.worker] for event in done)
+    assert places["cpu"] != places["cpu#2"]
 
 
 def test_two_jobs_of_one_key_are_refused(any_engine: Executor) -> None:

@@ -24,7 +24,8 @@ from .tables import (
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from ..study import MakeEngine, Record, Study, StudySettings
+    from ..runs import MakeEngine
+    from ..study import Record, Study, StudySettings
 
 _QUIET_SEC = 20.0  # between two lines that tell how far it is, where there is no terminal
 _LOUD = ("accuracy", "bits_per_byte", "perplexity", "sec")  # units of records that get a line

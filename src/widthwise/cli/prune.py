@@ -43,8 +43,9 @@ from ..prune import (
     weights_advised,
 )
 from ..prune.refitting import refit
+from .engine_options import engine_options, read_engine
 from .interrupts import interruption
-from .options import is_typed, names_models
+from .options import flag, is_typed, names_models
 from .plan_options import (
     PlanRequest,
     build_plan,
@@ -61,6 +62,7 @@ from .plan_options import (
 from .progress_bar import hush_transformers, layer_progress, progress
 
 _LAYERS_KEPT = "interrupted; the same command goes on with the layers that are done"
+_ENGINE = ("engine", "address", "workers")
 _WITHOUT_TEXT = "--criterion ppm --no-refit"
 _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU blocks on
 
@@ -118,6 +120,10 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
 )
 @click.option("--max-shard-size", default="5GB", help="Largest size of a weight file.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+@engine_options(
+    "Processes among which calibration text is divided for a refit. Default: one for each GPU, "
+    "where there are several."
+)
 @names_models
 def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options: Any) -> None:
     """Cut MODEL to a width and write a plain checkpoint, or a .gguf file.
@@ -131,6 +137,7 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
         refitting = is_refitted(options["criterion"], refitting)
     _check_usage(plan_file, out, {**options, "refitting": refitting})
     request = read_request(options, refitting=refitting) if plan_file is None else None
+    engine = read_engine(options)
     how: StoreOptions = {
         "dtype": options["dtype"],
         "max_shard_size": options["max_shard_size"],
@@ -149,7 +156,8 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
         request = replace(request, spec=aligned_to_blocks(request.spec, source))
     console = Console(stderr=True)
     if request and refitting:
-        return _refit_and_write(source, out, request, options, how, console)
+        asked = {**options, "engine": engine}
+        return _refit_and_write(source, out, request, asked, how, console)
     if request:
         plan = build_plan(source, request, console)
     else:
@@ -266,6 +274,7 @@ def _refit(
                 sequential=not options["one_pass"],
                 widths=widths,
                 work=work,
+                engine=options["engine"],
                 progress=tell,
                 text=request.calibration,
                 tokens=request.most_tokens,
@@ -321,6 +330,8 @@ def _check_usage(plan_file: Path | None, out: Path, options: dict[str, Any]) -> 
     _check_kind_of_out(out, options)
     if options["one_pass"] and not refitting:
         raise click.UsageError("--one-pass is a way to refit, and nothing is; pass --refit.")
+    if not refitting and (given := [flag(name) for name in _ENGINE if is_typed(name)]):
+        raise click.UsageError(f"{given[0]} is for a refit, and nothing is refitted; drop it.")
     if layout and not refitting and plan_file is None:
         raise click.UsageError("--per-layer goes by what refitted layers lose; pass --refit.")
     if not layout and is_typed("under"):

@@ -34,7 +34,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from ..study import MakeEngine, StudySettings
+    from ..runs import MakeEngine
+    from ..study import StudySettings
 
 _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others have no say in it
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .engine_options import cores, engine_options, gpus, read_engine
 from .options import list_option, out_option, parse_names, parse_seeds, seed_option
 from .progress_bar import progress_bar
 from .save_pages import save_page
@@ -16,8 +15,7 @@ from .save_pages import save_page
 if TYPE_CHECKING:
     from ..experiments.tinynet_search import SearchResult, SearchSettings, SearchTrial
     from ..experiments.tinynet_search.findings import TinyFindings
-    from ..runs import Event
-    from ..study import MakeEngine
+    from ..runs import Event, MakeEngine
 
 _MOST_WORKERS = 8  # by default; each holds the photos, and PyTorch, in memory
 
@@ -83,18 +81,7 @@ def _pixels(context: click.Context, parameter: click.Parameter, value: str) -> t
     help="Draw 4 networks at a time, and train only the one that this proxy ranks first.",
 )
 @seed_option("Seed of the draws, and of the split of photos.")
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    help="Workers of this machine, or a Ray cluster.",
-)
-@click.option("--address", help="Ray cluster. Default: RAY_ADDRESS, or a new one on this machine.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 1024),
-    help="Default: one for each GPU; without GPUs, one for each core, at most 8.",
-)
+@engine_options("Default: one for each GPU; without GPUs, one for each core, at most 8.")
 @out_option("widthwise-search", "Folder of the search; an interrupted search continues there.")
 def search(out: Path, **options: Any) -> None:
     """Draw networks for a budget, train them on your photos, and fit the tiny formula to the best.
@@ -106,7 +93,8 @@ def search(out: Path, **options: Any) -> None:
     """
     from ..experiments.tinynet_search.findings import tiny_findings
 
-    engine = _engine(options)
+    engine = read_engine(options, _usual_workers)
+    assert engine is not None
     settings = _settings(options)
     if settings.warning:
         click.echo(f"Warning: {settings.warning}", err=True)
@@ -138,27 +126,9 @@ def _settings(options: dict[str, Any]) -> SearchSettings:
     )
 
 
-def _engine(options: dict[str, Any]) -> MakeEngine:
-    """Who trains."""
-    from ..runs import Processes, RayExecutor
-
-    address, workers = options["address"], options["workers"]
-    if options["engine"] == "ray":
-        return partial(RayExecutor, address=address, workers=workers)
-    if address is not None:
-        raise click.UsageError("--address goes with --engine ray.")
-    return partial(Processes, devices=_devices(workers))
-
-
-def _devices(workers: int | None) -> tuple[str, ...]:
-    """One name a worker: the GPUs in turn, or the CPU as often as there are cores."""
-    import torch
-
-    if torch.cuda.is_available():
-        n_gpus = torch.cuda.device_count()
-        return tuple(f"cuda:{number % n_gpus}" for number in range(workers or n_gpus))
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return ("cpu",) * (workers or min(_MOST_WORKERS, there or 1))
+def _usual_workers() -> int:
+    """One for each GPU; without GPUs, one for each core."""
+    return gpus() or min(_MOST_WORKERS, cores())
 
 
 def _run(out: Path, settings: SearchSettings, engine: MakeEngine) -> SearchResult:

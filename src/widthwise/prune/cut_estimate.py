@@ -267,7 +267,7 @@ class _Cut:
 
     @property
     def _sums_bytes(self) -> int:
-        """Of the moments of the layer that has most: two halves in float32."""
+        """Of the moments of the layer that has most: half of two symmetric sums in float64."""
         of_layers = [0] * self.architecture.layers
         for each in self.groups:
             of_layers[each.layer] += 8 * each.neurons**2

@@ -23,6 +23,7 @@ from ..cut.gguf import down_alignment
 from ..errors import AssetError, RunError, UnsupportedModelError
 from ..io import check_new_file, check_overwrite, kept_workdir
 from ..notices import notice
+from ..runs import MakeEngine
 from .api import check_calibration, check_gguf_parent, make_plan, prune_checkpoint
 from .calibration.layer_calls import WITHOUT_TEXT
 from .calibration.second_moments import LayerCallback
@@ -58,6 +59,7 @@ def prune(
     out: str | Path,
     refit: bool | None = None,
     force: bool = False,
+    engine: MakeEngine | None = None,
     progress: LayerCallback | None = None,
     **asked: Unpack[RefitOptions],
 ) -> Pruned:
@@ -79,6 +81,7 @@ def prune(
         refit: Whether down_proj is refitted on the text. By default it is where the criterion goes
             by text (`activation`, `obs`).
         force: Whether a result that is there is replaced.
+        engine: Workers among which the text of a refit is divided, as for `refit`.
         progress: Function that is called with each layer that is done, where layers take long.
         **asked: The width, and how neurons are chosen, as `PruneOptions` name it; and the text, as
             `TextOptions` name it.
@@ -112,6 +115,7 @@ def prune(
     text["tokens"] = tokens_of(source.checkpoint.architecture, text.get("tokens"))
     tokens = text["tokens"] if is_named(text.get("text")) else 0  # of batches it is not known
     estimate = estimate_cut(source, spec, tokens, out=path)
+    text["engine"] = engine
     with kept_layers(path, estimate) as work:
         done = _refit(source, spec, text, work, estimate, progress)
         written = prune_checkpoint(source, path, done.plan, refit=done, **how)

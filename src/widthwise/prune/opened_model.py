@@ -32,12 +32,16 @@ class OpenedModel:
     Attributes:
         weights: Its weights as they are stored.
 
+    Args:
+        given: The model.
+        device: Where one on disk is run; None for CUDA where there is one, else the CPU.
+
     Raises:
         CheckpointError, UnsupportedModelError: As `Checkpoint` and `ModelWeights`.
     """
 
-    def __init__(self, given: ModelSource | nn.Module) -> None:
-        self._given = given
+    def __init__(self, given: ModelSource | nn.Module, device: str | None = None) -> None:
+        self._given, self._device = given, device
         self.weights: Weights = (
             given.checkpoint if isinstance(given, ModelSource) else ModelWeights(given)
         )
@@ -66,13 +70,19 @@ class OpenedModel:
         return ModelByLayers(self._given.checkpoint, dtype=dtype, device=device)
 
     @property
+    def source(self) -> ModelSource | None:
+        """Where it is on disk; None of a model in memory."""
+        return self._given if isinstance(self._given, ModelSource) else None
+
+    @property
     def run_in(self) -> tuple[torch.dtype, str]:
         """The dtype and the device in which the model is run."""
         import torch
 
         if not isinstance(self._given, ModelSource):
             return self.module.dtype, self.module.device.type  # type: ignore[return-value]
-        device, checkpoint = "cuda" if torch.cuda.is_available() else "cpu", self._given.checkpoint
+        device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
+        checkpoint = self._given.checkpoint
         kinds = {checkpoint.tensors[name].spec.dtype for name in checkpoint.architecture.cuts}
         is_bfloat16 = kinds == {"BF16"} and has_bfloat16(device)
         return torch.bfloat16 if is_bfloat16 else torch.float32, device
@@ -119,7 +129,7 @@ def has_bfloat16(device: str) -> bool:
     """Whether bfloat16 is multiplied in hardware: on CUDA from Ampere on."""
     import torch
 
-    if device == "cuda":
+    if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private, not in every torch
     return any(getattr(torch.cpu, each, bool)() for each in units)

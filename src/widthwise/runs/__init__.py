@@ -32,7 +32,7 @@ from .result_lines import (
     write_lines,
 )
 from .run import Run, WorkUnit
-from .scheduler import Executor
+from .scheduler import Executor, MakeEngine
 from .store import RecordFormat, RunStore
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "Finished",
     "InProcess",
     "Job",
+    "MakeEngine",
     "Processes",
     "ProgressCallback",
     "Progressed",

@@ -18,12 +18,15 @@ class Job:
         label: What users read about what is being done.
         work: Whatever `Worker.do` takes; can be pickled.
         alone: Nothing else of this engine may run at the same time, as in timing.
+        worker: Name of the only worker that may do it, as it holds what the work needs; None for
+            any.
     """
 
     key: str
     label: str
     work: Any
     alone: bool = False
+    worker: str | None = None
 
 
 class Worker(Protocol):

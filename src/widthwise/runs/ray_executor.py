@@ -79,6 +79,15 @@ class RayExecutor(Executor):
         self._lived_sec = time.monotonic()
         return super().run(jobs)
 
+    def check_room(self, workers: int) -> None:
+        """Raise RunError unless so many workers can be there at the same time."""
+        if (room := capacity(self._request)) < workers:
+            raise RunError(
+                f"the Ray cluster has room for {room} workers, each of which needs "
+                f"{self._request}, and all of {workers} must be there at the same time: ask for "
+                f"{room}"
+            )
+
     def _wait(self, busy: Sequence[WorkerHandle], seconds: float) -> None:
         for actor in self._actors:
             actor.start()
@@ -88,12 +97,14 @@ class RayExecutor(Executor):
             import_ray().wait(awaited, num_returns=1, timeout=min(seconds, _LOOK_SEC))
 
     def _require_a_worker(self) -> None:
-        """Raise RunError if there is no worker any more and none can be waited for."""
+        """Raise RunError if a worker that is needed is not there, and cannot be waited for."""
         if sum(actor.failed_starts for actor in self._actors) >= self._attempts * len(self._actors):
             failure = next(actor.failure for actor in self._actors if actor.failed_starts)
             raise RunError(f"no worker can start on the Ray cluster: {failure}.")
         now = time.monotonic()
-        if any(actor.is_ready for actor in self._actors):
+        named = {job.worker for job in self._waiting}
+        needed = [actor.is_ready for actor in self._actors if actor.name in named]
+        if all(needed) if needed else any(actor.is_ready for actor in self._actors):
             self._lived_sec = now
             return
         capacity(self._request)

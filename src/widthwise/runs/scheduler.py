@@ -6,7 +6,7 @@ import pickle
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from .job_runner import describe_exception
@@ -18,6 +18,7 @@ from .protocol import (
     Progressed,
     Retrying,
     Started,
+    WorkerFactory,
     schedule_order,
 )
 
@@ -134,6 +135,9 @@ class Executor(ABC):
         """End the workers: they are asked to, and killed if they do not."""
         _end_all(self._workers)
 
+    def check_room(self, workers: int) -> None:  # noqa: B027  a machine takes what is asked of it
+        """Raise RunError unless so many workers can be there at the same time."""
+
     def __enter__(self) -> Executor:
         return self
 
@@ -157,7 +161,7 @@ class Executor(ABC):
 
     def _hand_out(self) -> Iterator[Event]:
         for worker in sorted(self._workers, key=lambda worker: worker is not self._timer):
-            while worker.is_ready and not worker.job and (job := self._next_job()):
+            while worker.is_ready and not worker.job and (job := self._next_job(worker)):
                 self._timer = worker if job.alone else self._timer
                 yield Started(worker=worker.name, job=job)
                 try:
@@ -169,11 +173,12 @@ class Executor(ABC):
                     worker.job, worker.heard_sec = job, time.monotonic()
                     worker.begin(work)
 
-    def _next_job(self) -> Job | None:
-        """The next job, unless none waits or it must be alone and others run."""
-        if not self._waiting or (self._waiting[0].alone and self._busy()):
+    def _next_job(self, worker: WorkerHandle) -> Job | None:
+        """The next job that a worker may do, unless it must be alone and others run."""
+        mine = (job for job in self._waiting if job.worker in (None, worker.name))
+        if (job := next(mine, None)) is None or (job.alone and self._busy()):
             return None
-        job = self._waiting.popleft()
+        self._waiting.remove(job)
         self._attempts_made[job.key] += 1
         return job
 
@@ -224,6 +229,11 @@ class Executor(ABC):
         return Failed(
             worker=worker.name, job=job, reason=reason, attempts=attempts, details=details
         )
+
+
+MakeEngine = Callable[[WorkerFactory], Executor]
+"""Makes the executor of the work that such workers do: `Processes` or `RayExecutor` with all but
+its first argument."""
 
 
 def _end_all(workers: Iterable[WorkerHandle]) -> list[str]:

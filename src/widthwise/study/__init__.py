@@ -9,7 +9,7 @@ from .evaluation import Evaluation
 from .quantities import NOT_ASKED, QUANTITY_NAMES, Quantity, names_its_unit, quantity_text
 from .records import Record, append, load
 from .stored import StoredStudy, read_study, usual_criteria
-from .study import MakeEngine, Study
+from .study import Study
 from .study_settings import StudySettings
 from .variant import CONTROL, DEFAULT_CRITERIA, REFIT, Variant, is_calibrated, is_control
 
@@ -27,7 +27,6 @@ __all__ = [
     "DemoSettings",
     "EvaluateSettings",
     "Evaluation",
-    "MakeEngine",
     "Quantity",
     "Record",
     "StoredStudy",

@@ -11,7 +11,7 @@ from ..cut.checkpoint import finding
 from ..errors import RunError, TargetError
 from ..measure import PeakRates
 from ..measure.energy import carbon_intensity
-from ..runs import Event, Executor, Processes, Run, WorkerFactory, WorkUnit
+from ..runs import Event, Executor, MakeEngine, Processes, Run, WorkUnit
 from .calibration_stage import CalibrationStage
 from .cell_study import CellStudy
 from .cost_benchmark import CostBenchmark
@@ -31,7 +31,6 @@ from .work_estimate import (
 )
 from .worker import ScoreJob, StudyWorker, TimingJob, parent_of
 
-MakeEngine = Callable[[WorkerFactory], Executor]
 CHOOSING = ("models", "widths", "criteria", "tasks", "workloads", "weights")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 import torch
 
@@ -39,6 +41,22 @@ def test_tf32_that_a_caller_chose_is_no_hindrance() -> None:
         assert settings.fp32_precision == "tf32"
     finally:
         settings.fp32_precision = before
+
+
+def test_a_sum_is_the_same_to_the_bit_in_whatever_order_it_is_added_up() -> None:
+    """Of float32 numbers: those of a batch are added in float32, and batches in float64."""
+    generator = torch.Generator().manual_seed(0)
+    batches = [torch.randn(64, 400, generator=generator) for _ in range(9)]
+    whole, backwards = Moments.empty(400), Moments.empty(400)
+    halves = [Moments.empty(400), Moments.empty(400)]
+    for number, batch in enumerate(batches):
+        whole.add(batch)
+        backwards.add(batches[-1 - number])
+        halves[number % 2].add(batch)
+    arrived = pickle.loads(pickle.dumps(halves[1]))
+    for other in (backwards, halves[0].merged(arrived), arrived.merged(halves[0])):
+        assert torch.equal(other.total, whole.total)
+        assert other.tokens == whole.tokens == 9 * 64
 
 
 def test_no_token_is_told() -> None:

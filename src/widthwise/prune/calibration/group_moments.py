@@ -10,7 +10,7 @@ expert has nothing to do with neuron 7 of another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,6 +24,10 @@ from .moments import HALVES, FitAndHoldout, Moments
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from torch import Tensor, nn
+
+
+Aside = dict[str, tuple["Tensor", "Tensor"]]
+"""Of each half, hidden states that are held back, and the mean weight of each batch."""
 
 
 class GroupMoments(Protocol):
@@ -40,8 +44,26 @@ class GroupMoments(Protocol):
     def watching(self) -> AbstractContextManager[None]:
         """While open, what runs through the layer is added to the sums."""
 
+    def sums(self) -> tuple[Moments, ...]:
+        """All its sums, in the same order for all that are of these groups."""
+
+    def kept_aside(self) -> Aside:
+        """What else the result depends on, on the CPU."""
+
+    def add_aside(self, other: Aside) -> None:
+        """Add what another, of the tokens behind these, has kept aside."""
+
     def result(self) -> tuple[FitAndHoldout, ...]:
-        """The moments of each group, in their order."""
+        """The moments of each group, in their order; nothing is to be added any more."""
+
+
+def finished(sums: Mapping[range, GroupMoments]) -> dict[int, FitAndHoldout]:
+    """The moments of the groups of a layer, by their indices, ascending."""
+    return {
+        index: halves
+        for indices, each in sums.items()
+        for index, halves in zip(indices, each.result(), strict=True)
+    }
 
 
 def moments_of_layer(
@@ -96,6 +118,17 @@ class BlockMoments:
 
         with watched_inputs([self._down], add):
             yield
+
+    def sums(self) -> tuple[Moments, ...]:
+        """Those of both halves."""
+        return tuple(self._moments.values())
+
+    def kept_aside(self) -> Aside:
+        """Nothing: every token passes the block."""
+        return {}
+
+    def add_aside(self, other: Aside) -> None:
+        """Nothing is to be added."""
 
     def result(self) -> tuple[FitAndHoldout, ...]:
         """The moments of the block."""
@@ -239,6 +272,21 @@ class ExpertMoments:
         with self.built.watched(add):
             yield
 
+    def sums(self) -> tuple[Moments, ...]:
+        """Those of each expert in both halves, of the tokens that are sent to it."""
+        return tuple(self._moments.values())
+
+    def kept_aside(self) -> Aside:
+        """What experts of few tokens are shown, and the weights from which theirs is taken."""
+        return {half: self._aside(half) for half in HALVES if self._gates[half]}
+
+    def add_aside(self, other: Aside) -> None:
+        """Add what another, of the tokens behind these, has kept aside."""
+        device = self.built.weight.device
+        for half, (hidden, gates) in other.items():
+            self._hold_back(half, hidden.to(device))
+            self._gates[half] += list(gates.to(device))
+
     def result(self) -> tuple[FitAndHoldout, ...]:
         """The moments of each expert, those of few tokens filled up from the layer's others."""
         sums = self._moments
@@ -278,10 +326,19 @@ class ExpertMoments:
 
     def _remember(self, hidden: Tensor, gates: Tensor) -> None:
         """Hold hidden states back for experts that few tokens are sent to."""
-        missing = self.neurons - sum(map(len, self._others[self.half]))
-        if missing > 0:
-            self._others[self.half].append(hidden[:missing])
+        self._hold_back(self.half, hidden)
         self._gates[self.half].append(gates.float().mean())
+
+    def _hold_back(self, half: str, hidden: Tensor) -> None:
+        """As many hidden states of a half as an expert has neurons, the first of the text."""
+        missing = self.neurons - sum(map(len, self._others[half]))
+        if missing > 0:
+            self._others[half].append(hidden[:missing])
+
+    def _aside(self, half: str) -> tuple[Tensor, Tensor]:
+        import torch
+
+        return torch.cat(self._others[half]).cpu(), torch.stack(self._gates[half]).cpu()
 
     def _fill_up(self, half: str, expert: int) -> None:
         """Give an expert as many rows as it has neurons, with the mean weight of the layer."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, pairwise
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
+from ...arch import Architecture
 from ...cut import ModelWeights
 from ...errors import RunError, UnsupportedModelError
 from ...io import limited_memory
-from .group_moments import moments_of_layer
+from .group_moments import GroupMoments, finished, moments_of_layer
 from .layer_calls import (
     WITHOUT_TEXT,
     CallCapturer,
@@ -54,6 +55,7 @@ class _Rows:
 
 if TYPE_CHECKING:
     BatchStates = list[tuple[_Rows, Tensor]]
+    Change = Callable[[nn.Module, Architecture], AbstractContextManager[None]]
 
 
 class LayerwiseRunner:
@@ -70,6 +72,11 @@ class LayerwiseRunner:
         model: The model; weights of its layers need only be there while they are held.
         text: What is read.
         held: Has a layer of the model, by its number, in memory while it is run.
+        share: Numbers of the batches that are run, those to fit before those held out; None for all
+            of them.
+
+    Attributes:
+        on_batch: Function that is called when a layer has been run on a batch.
 
     Hidden states have shape (rows, tokens, hidden size), or that behind axes of their own where a
     model keeps several streams of them (Gemma 3n).
@@ -83,8 +90,16 @@ class LayerwiseRunner:
         the other arguments of layers, what differs between batches.
     """
 
-    def __init__(self, model: nn.Module, text: CalibrationText, held: Holder = always_held) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        text: CalibrationText,
+        held: Holder = always_held,
+        share: Sequence[int] | None = None,
+    ) -> None:
         self.module, self.held = model, held
+        self.on_batch: Callable[[], None] = _nothing
+        self._share = share
         self._device = next(each.device for each in model.parameters() if not each.is_meta)
         self.weights = ModelWeights(model)
         self._architecture = self.weights.architecture
@@ -130,6 +145,11 @@ class LayerwiseRunner:
             layer: That layer.
             advance: Whether hidden states become those behind the layer.
         """
+        with self.held(layer):
+            return finished(self.sums(layer, advance=advance))
+
+    def sums(self, layer: int, *, advance: bool) -> dict[range, GroupMoments]:
+        """The same as they are of this runner's batches, so that others' can be added."""
         self._reach(layer)
         with ExitStack() as stack:
             stack.enter_context(self.held(layer))
@@ -142,11 +162,7 @@ class LayerwiseRunner:
                 hidden = self._through(layer, batch, batch.hidden)
                 if advance:
                     batch.hidden = self._storage.replaced(batch.hidden, hidden)
-        return {
-            index: halves
-            for indices, each in sums.items()
-            for index, halves in zip(indices, each.result(), strict=True)
-        }
+        return sums
 
     def advance(self, layer: int) -> None:
         """Make hidden states those behind the layer, as its weights are now."""
@@ -156,6 +172,16 @@ class LayerwiseRunner:
                 hidden = self._through(layer, batch, batch.hidden)
                 batch.hidden = self._storage.replaced(batch.hidden, hidden)
 
+    @contextmanager
+    def changed(self, change: Change) -> Iterator[None]:
+        """Run layers as a change of the model leaves them, while open.
+
+        Args:
+            change: What changes layers that are held, for a while; it can be pickled.
+        """
+        with change(self.module, self._architecture):
+            yield
+
     def held_out_states(self, tokens: int, text: CalibrationText | None = None) -> BatchStates:
         """Hidden states of some held-out tokens as they are now, for `final_states`.
 
@@ -163,9 +189,8 @@ class LayerwiseRunner:
             tokens: Fewest tokens, if there are as many; whole batches are taken, evenly spread.
             text: The one, of those that are mixed, that they are of; None for any.
         """
-        of_text = {id(batch) for batch in (text or self._text).held_out}
-        held_out = [each for each in self._batches if id(each.batch) in of_text]
-        return [(batch, batch.hidden.clone()) for batch in _spread(held_out, tokens)]
+        chosen = {id(batch) for batch in spread((text or self._text).held_out, tokens)}
+        return [(each, each.hidden.clone()) for each in self._batches if id(each.batch) in chosen]
 
     def through(self, layer: int, states: BatchStates) -> BatchStates:
         """Hidden states behind a layer, as its weights are now, from those before it."""
@@ -211,16 +236,20 @@ class LayerwiseRunner:
     def _through(self, layer: int, batch: _Rows, hidden: Tensor) -> Tensor:
         """Hidden states of a batch behind a layer."""
         call = batch.calls[layer - self._stacks[self._stack].start]
-        return call.run(self._module(layer), hidden.to(self._device))
+        states = call.run(self._module(layer), hidden.to(self._device))
+        self.on_batch()
+        return states
 
     def _begin(self) -> None:
         """Embed every batch, and capture the arguments of the layers."""
         self._check_vocabulary()
-        halves = (("fit", self._text.fit), ("held_out", self._text.held_out))
         for batch in (self._text.fit[0], self._text.held_out[0]):
             self._check_layers(batch.fullest_row())
         self._stack = 0
-        for half, batch in ((half, batch) for half, batches in halves for batch in batches):
+        batches = [("fit", each) for each in self._text.fit]
+        batches += [("held_out", each) for each in self._text.held_out]
+        for number in range(len(batches)) if self._share is None else self._share:
+            half, batch = batches[number]
             self._batches.append(self._stored(self._before(0, batch, half)))
 
     def _reach(self, layer: int) -> None:
@@ -317,10 +346,14 @@ def _alike(states: Tensor, others: Tensor) -> bool:
     return bool(((states - others).norm(dim=-1) <= near * others.norm(dim=-1)).all())
 
 
-def _spread(batches: list[_Rows], tokens: int) -> list[_Rows]:
+def _nothing() -> None:
+    """What is done where nothing is to be told."""
+
+
+def spread(batches: Sequence[TokenBatch], tokens: int) -> Sequence[TokenBatch]:
     """Batches evenly spread over all, as few as hold so many tokens."""
     for count in range(1, len(batches)):
         chosen = [batches[i * len(batches) // count] for i in range(count)]
-        if sum(len(batch.unpadded(batch.hidden)) for batch in chosen) >= tokens:
+        if sum(batch.tokens for batch in chosen) >= tokens:
             return chosen
     return batches

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 from ...arch import Architecture
 from ...cut import CalibrationSource, Plan, Refit, Weights, fingerprint
 from ...errors import PlanError, RunError
+from ...runs import MakeEngine
 from ..calibration.layerwise import LayerwiseRunner
 from ..calibration.moments import FitAndHoldout
 from ..calibration.second_moments import Calibration, LayerCallback, each_layer
+from ..calibration.split_runner import runner_of
 from ..calibration.text import (
     TOKENS,
     TextOptions,
@@ -48,6 +50,7 @@ def refit(
     sequential: bool = True,
     widths: Sequence[int] | None = None,
     work: Path | None = None,
+    engine: MakeEngine | None = None,
     progress: LayerCallback | None = None,
     **asked: Unpack[RefitOptions],
 ) -> Refit:
@@ -65,6 +68,10 @@ def refit(
         work: Folder for layers that are done, which must be there, and be used for nothing else: a
             refit that was ended goes on after the layer that it had reached, and the new weights of
             down_proj are not kept in memory. It must stay as long as the result is used.
+        engine: Workers among which the text is divided, of a model on disk, as in
+            `partial(widthwise.runs.Processes, devices=["cuda:0", "cuda:1"])`, or `RayExecutor`;
+            None for one for each CUDA device of this machine, or for this process where there are
+            not several. The result is the same, however many there are.
         progress: Function that is called with each layer that is done.
         **asked: In place of `spec`, what `PruneOptions` name; and the text, as `TextOptions` name
             it.
@@ -89,7 +96,7 @@ def refit(
         inputs = repr((fingerprint(weights), spec, counts, sequential, read.fingerprint))
         done, cut = FinishedLayers(work, inputs), partial(_cut_groups, weights, spec, counts)
         cuts: list[GroupCut] = []
-        with LayerwiseRunner.of(opened, read) as runner:
+        with runner_of(opened, read, engine) as runner:
             meter = LossMeter(runner, read) if weights.architecture.is_causal else None
             for layer in each_layer(weights.architecture.layers, progress):
                 cuts += _walked(runner, layer, done, cut, meter, sequential=sequential).values()
@@ -116,7 +123,7 @@ def _walked(
             meter.pass_dense(layer)
         if made is None:
             made = done.add(layer, cut(runner.moments(layer, advance=not sequential)))
-        with temporarily_cut(runner.module, runner.weights.architecture, made):
+        with runner.changed(partial(temporarily_cut, cuts=made)):
             if meter:
                 meter.pass_cut(layer)
             if sequential:

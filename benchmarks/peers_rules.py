@@ -9,7 +9,7 @@ taken. What its code computes was read in the public repository named with it.
     random      A uniform score; the seed is the draw.
     l2, ppm     Weights alone: `widthwise.prune.ROW_CRITERIA` (optipfair; arXiv 2512.22671).
     ppm_activation  The hybrid of the paper's library: `widthwise.prune.ppm_activation`.
-    wanda_sp    mean_j |D_ji| |h_i|_2: Wanda (arXiv 2306.11695, eq. 1) summed over a column, as the
+    wanda_sp    mean_j |D_ji| |h_i|_2: Wanda (arXiv 2306.11695) summed over a column, as the
                 FLAP paper (arXiv 2312.11983) extends it; prune_wanda_sp in lib/prune.py of
                 CASIA-IVA-Lab/FLAP.
     flap        var(h_i) |D_i|^2, the weighted input feature variance, and the bias sum_R E[h_i] D_i
@@ -17,8 +17,8 @@ taken. What its code computes was read in the public repository named with it.
                 metrics["WIFV"], structure UL-UM, and compress in lib/prune.py of the same. Its code
                 keeps a running mean and leaves the first sample out; here the mean is that of all.
     modelopt    sqrt(sum_sequences (mean_tokens |h_i|)^2): Minitron's importance of a neuron with
-                the aggregation (mean, L2) (arXiv 2407.14679, section 2.2); the forward hook of the
-                MLP in modelopt/torch/nas/plugins/megatron.py of NVIDIA/Model-Optimizer.
+                the aggregation (mean, L2) (arXiv 2407.14679); the forward hook of the MLP in
+                modelopt/torch/nas/plugins/megatron.py of NVIDIA/Model-Optimizer.
     taylor      sum |w dL/dw| over G_i, U_i and D_i, L the loss of the next token: LLM-Pruner (arXiv
                 2305.11627, its element-wise importance in first order, groups by sum), its default
                 `--taylor param_first --grouping_strategy sum`; TaylorImportance in
@@ -26,13 +26,13 @@ taken. What its code computes was read in the public repository named with it.
     obs         Of those that are left, the neuron with the least |D_i|^2 / [H^-1]_ii goes, D
                 becomes D - D_i [H^-1]_i: / [H^-1]_ii, and the inverse is brought up to date; one
                 after the other. H has 1e-2 of the mean of its diagonal added: ZipLM (arXiv
-                2302.04089, structured OBS, section 3.1), of which SlimGPT (arXiv 2412.18110) takes
-                many neurons at a time; FastOBCStruct.step in src/fast_obc_struct.py of
-                IST-DASLab/DarwinLM, taken from ZipLM.
+                2302.04089, structured OBS), of which SlimGPT (arXiv 2412.18110) takes many neurons
+                at a time; FastOBCStruct.step in src/fast_obc_struct.py of IST-DASLab/DarwinLM,
+                taken from ZipLM.
     grail       Wanda-sp's choice, and D H_:S (H_SS + lam I)^-1 with lam = 1e-3 (mean diag H_SS +
-                1e-3), which pulls to zero: GRAIL (CPAL 2026, ridge reconstruction by the Gram
-                matrix); MagnitudeCompensator.compensate in grail-llm/lib/compensation.py and the
-                default of main.py of TWWinde/GRAIL_Compensation.
+                1e-3), which pulls to zero: GRAIL (arXiv 2602.23795, ridge reconstruction by the
+                Gram matrix); MagnitudeCompensator.compensate in grail-llm/lib/compensation.py and
+                the default of grail-llm/main.py of TWWinde/GRAIL_Compensation.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ are `wanda_sp walked` and `grail walked`; `widthwise one-pass` is the default on
 
 A ratio of the default to a method has two intervals of 95 %: over passages (bootstrap, paired, of
 the mean over seeds) and over seeds (Student's, paired). The default is called ahead or behind where
-both say so. Nothing is adjusted for the number of comparisons.
+both say so; of one seed only the first is known. Nothing is adjusted for the number of comparisons.
 
 Each network is a line of RESULTS/networks.jsonl with the nats of all passages: run again, it
 measures what is not there yet. Other settings need another RESULTS.

@@ -44,12 +44,14 @@ def over_seeds(logs: Sequence[float]) -> Interval:
     return math.exp(value), math.exp(low), math.exp(high) if high < 700 else math.inf
 
 
-def verdict(intervals: Sequence[Interval]) -> str:
-    """What all intervals of the default over a method show."""
-    if all(high < 1 for _, _, high in intervals):
-        return "ahead"
-    if all(low > 1 for _, low, _ in intervals):
-        return "behind"
+def verdict(passages: Interval, seeds: Interval) -> str:
+    """What the intervals of the default over a method show; of one seed, what its passages do."""
+    known = [passages] if math.isinf(seeds[2]) else [passages, seeds]
+    further = " on one seed" if len(known) == 1 else ""
+    if all(high < 1 for _, _, high in known):
+        return f"ahead{further}"
+    if all(low > 1 for _, low, _ in known):
+        return f"behind{further}"
     return "not shown"
 
 
@@ -99,16 +101,11 @@ def _beside(ours: dict[int, Losses], theirs: dict[int, Losses]) -> list[str]:
     mine, other = (mean_losses(each) for each in zip(*pairs, strict=True))
     passages = ratios(mine, other)["both"]
     seeds = over_seeds([log_ratio(*pair) for pair in pairs])
-    return [
-        _written(passages),
-        f"[{_number(seeds[1])}, {_number(seeds[2])}]",
-        verdict([passages, seeds]),
-    ]
+    of_seeds = "unknown" if math.isinf(seeds[2]) else f"[{_number(seeds[1])}, {_number(seeds[2])}]"
+    return [_written(passages), of_seeds, verdict(passages, seeds)]
 
 
 def _number(value: float) -> str:
-    if value == 0 or math.isinf(value):
-        return "unknown"
     return f"{value:.3f}" if value < 10 else f"{value:,.0f}"
 
 

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from widthwise.arch import Architecture
 from widthwise.cut import ModelWeights
 from widthwise.errors import TargetError
-from widthwise.prune import CutEstimate, CutWork, PruneSpec, cut_estimate, refit
+from widthwise.prune import CutEstimate, CutWork, PruneSpec, cut_estimate, per_layer, refit
 
 KEPT, TOKENS = 20, 4096
 SPEC = PruneSpec.of(width=KEPT, align=1)
@@ -73,6 +73,21 @@ def test_products_are_those_of_a_real_refit(sequential: bool) -> None:
     work = estimate(model, sequential=sequential).work
     # The counter sees some products of refits as well, half a percent of the whole here.
     assert work.passes + work.moments == pytest.approx(counted, rel=0.01)
+
+
+def test_products_are_those_of_real_widths_by_layers() -> None:
+    model = tiny("llama", max_position_embeddings=512)
+    batches = [{"input_ids": torch.randint(3, VOCAB, (4, 512))} for _ in range(2)]
+    with FlopCounterMode(display=False) as counter:
+        per_layer(model, width=KEPT, align=1, text=batches)
+    counted = counter.get_flop_counts()["Global"][torch.ops.aten.mm]
+    found, alone = estimate(model, by_layers=True), estimate(model)
+    passes = found.work.passes - alone.work.passes
+    logits = (1 + 3) * LAYERS * 2048 * 2 * VOCAB * HIDDEN
+    # The layers behind a cut one are counted as whole, and so is that one.
+    assert passes + logits == pytest.approx(counted, rel=0.1)
+    assert found.memory_bytes == alone.memory_bytes
+    assert found.work.factors == 2 * alone.work.factors
 
 
 def test_more_tokens_take_no_less(llama: Any) -> None:

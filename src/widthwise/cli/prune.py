@@ -179,7 +179,14 @@ def _refit_and_write(
     """Say what it takes, refit, and write; refitted layers lie beside the result until it is."""
     tokens = tokens_of(source.checkpoint.architecture, request.tokens)
     request, sequential = replace(request, tokens=tokens), not options["one_pass"]
-    estimate = estimate_cut(source, request.spec, tokens, out=out, sequential=sequential)
+    estimate = estimate_cut(
+        source,
+        request.spec,
+        tokens,
+        out=out,
+        sequential=sequential,
+        by_layers=options["layout"] is not None,
+    )
     with interruption(_LAYERS_KEPT), kept_layers(out, estimate) as work:
         tell_method(source, request, "layer after layer" if sequential else "in one pass")
         with weights_advised(_WITHOUT_TEXT):

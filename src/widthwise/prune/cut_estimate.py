@@ -17,6 +17,7 @@ from .calibration.moments import Moments
 from .calibration.state_storage import MEMORY_BYTES
 from .calibration.text import BATCH_BLOCKS, BLOCK_TOKENS
 from .selection import planned_width
+from .sensitivity import MEASURED_WIDTHS
 from .spec import PruneSpec
 
 _RIDGES = 4  # that are tried of a group; 3 to 5 of those of real models
@@ -51,6 +52,10 @@ class CutWork:
     factors: float
     products: float
     numbers: float
+
+    def __add__(self, other: CutWork) -> CutWork:
+        names = [each.name for each in fields(self)]
+        return CutWork(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     def seconds(self, pace: CutWork) -> float:
         """How long the work takes at a pace."""
@@ -91,6 +96,7 @@ class CutEstimate:
         dtype: str = "BF16",
         refitted: bool = True,
         sequential: bool = True,
+        by_layers: bool = False,
     ) -> CutEstimate:
         """What a cut to one width takes on one text of so many tokens.
 
@@ -101,16 +107,18 @@ class CutEstimate:
             dtype: safetensors name of the dtype that the model is run in: BF16 or F32.
             refitted: Whether down_proj is refitted, as `prune` does, and not only a plan made.
             sequential: Whether each layer is refitted behind those already cut.
+            by_layers: Whether widths by layers are chosen first, as `per_layer` does.
 
         Raises:
             TargetError: The model has no such width.
             UnsupportedModelError: A config does not say how many experts a token passes.
         """
         cut = _Cut(architecture, spec, tokens, dtype)
+        work = cut.work(is_refitted=refitted, is_sequential=sequential)
         kept, result = (cut.kept_bytes, cut.result_bytes) if refitted else (0, 0)
         return cls(
             tokens=tokens,
-            work=cut.work(is_refitted=refitted, is_sequential=sequential),
+            work=cut.allocation_work() + work if by_layers else work,
             memory_bytes=cut.memory_bytes(is_refitted=refitted),
             least_bytes=cut.least_bytes(is_refitted=refitted),
             state_bytes=max(0, cut.state_bytes - MEMORY_BYTES),
@@ -179,31 +187,69 @@ class _Cut:
         """Whether all layers stay in memory once they were read."""
         return sum(self.layer_numbers) * DTYPE_BYTES[self.dtype] <= KEPT_BYTES
 
+    @property
+    def judged(self) -> int:
+        """Held-out tokens on which the dense and the cut model are compared."""
+        return min(READ_TOKENS, self.read // 2) if self.architecture.is_causal else 0
+
     def work(self, *, is_refitted: bool, is_sequential: bool) -> CutWork:
-        """Operations of all layers, and of what stands before and behind them."""
-        model, judged = self.architecture, min(READ_TOKENS, self.read // 2)
+        """Operations of a plan or a refit of all layers, and of what stands around them."""
+        judged = self.judged * is_refitted
+        reads = sum(self.layer_numbers) * (1 if self.stays else 1 + _TRIAL_READS)
+        factors, products = self._refit_flops(1) if is_refitted else (0.0, 0.0)
+        return self._work(
+            dense=self.read + judged,
+            narrow=self.read * (is_refitted and is_sequential) + judged,
+            answers=2 * min(judged, JUDGED_TOKENS),
+            refits=(factors + self._chosen_flops(), products),
+            numbers=reads + _WRITING * self.architecture.parameters * is_refitted,
+        )
+
+    def allocation_work(self) -> CutWork:
+        """Operations of `per_layer`: every layer alone at some widths, and all layers behind it."""
+        layers, each = self.architecture.layers, MEASURED_WIDTHS
+        passes = each * (layers + 1) / 2  # through all layers, in the sum over those that are cut
+        again = 0 if self.stays else _TRIAL_READS + passes
+        factors, products = self._refit_flops(each)
+        return self._work(
+            dense=self.read + (1 + passes) * self.judged,
+            narrow=0,
+            answers=(1 + each) * layers * min(self.judged, JUDGED_TOKENS),
+            refits=(factors + self._chosen_flops(), products),
+            numbers=sum(self.layer_numbers) * (1 + again),
+        )
+
+    def _work(
+        self,
+        *,
+        dense: float,
+        narrow: float,
+        answers: int,
+        refits: tuple[float, float],
+        numbers: float,
+    ) -> CutWork:
+        """Operations of one walk through the layers.
+
+        Args:
+            dense: Tokens that pass all layers as they are, but for those by which they are tried.
+            narrow: Tokens that pass all layers as they are cut.
+            answers: Tokens whose logits are made for a comparison.
+            refits: FLOPs of factorizations, and of products.
+            numbers: Weights that are read.
+        """
+        model = self.architecture
         whole, cut = (
             token_flops(model, each, context=BLOCK_TOKENS) for each in (None, self.widths)
         )
-        judged *= is_refitted and model.is_causal
         trial = min(_TRIAL_ROWS * BLOCK_TOKENS, self.read)
-        dense = self.read + _TRIAL_PASSES * trial + judged
-        narrow = self.read * (is_refitted and is_sequential) + judged
-        head = whole.head if model.is_causal else 0
-        logits = 2 * min(judged, JUDGED_TOKENS) * head
-        factors, products = self._chosen_flops(), 0.0
-        for group in self.groups if is_refitted else ():
-            more = self._refit_flops(group)
-            factors, products = factors + more[0], products + more[1]
-        reads = sum(self.layer_numbers) * (1 if self.stays else 1 + _TRIAL_READS)
-        written = _WRITING * model.parameters
+        dense, head = dense + _TRIAL_PASSES * trial, whole.head if model.is_causal else 0
         return CutWork(
             passes=dense * whole.layers + narrow * cut.layers + trial * head + self._expert_flops(),
             attention=(dense + narrow) * whole.attention,
-            moments=logits + sum(self._moment_flops(each) for each in self.groups),
-            factors=factors,
-            products=products,
-            numbers=reads + (written if is_refitted else 0),
+            moments=answers * head + sum(self._moment_flops(each) for each in self.groups),
+            factors=refits[0],
+            products=refits[1],
+            numbers=numbers,
         )
 
     def _moment_flops(self, group: _Group) -> float:
@@ -220,15 +266,18 @@ class _Cut:
         is_obs = self.spec.criterion == "obs"
         return sum(2 * 3 * each.neurons**3 for each in self.groups) if is_obs else 0.0
 
-    def _refit_flops(self, group: _Group) -> tuple[float, float]:
-        """Factorizations, and products, of one group: the ridges, both fits, and what is lost."""
-        m, k, d = group.neurons, group.kept, self.architecture.hidden_size
-        half = m // 2
-        factors = _RIDGES * half**3 / 3 + 2 * m**3 / 3
-        tried = _RIDGES * (2 + 1) * half**2 * d + 2 * half**2 * d
-        removals = 2 * _removal(m, half, d) + 3 * _removal(m, k, d)
-        fits = m**2 * d + (2 * 2 + 2) * k**2 * d
-        return factors, tried + removals + fits
+    def _refit_flops(self, widths: int) -> tuple[float, float]:
+        """Factorizations and products of refits of all groups, each at so many widths like one."""
+        factors, products, d = 0.0, 0, self.architecture.hidden_size
+        for group in self.groups:
+            m, k = group.neurons, group.kept
+            half = m // 2
+            factors += (
+                _RIDGES * half**3 / 3 + 2 * m**3 / 3
+            )  # then of one half of the text, and of both
+            products += (3 * _RIDGES + 2) * half**2 * d + 2 * _removal(m, half, d) + m**2 * d
+            products += widths * (6 * k**2 * d + 3 * _removal(m, k, d))
+        return factors, products
 
     @cached_property
     def state_bytes(self) -> int:

@@ -26,6 +26,7 @@ def estimate_cut(
     *,
     out: Path | None = None,
     sequential: bool = True,
+    by_layers: bool = False,
 ) -> CutEstimate:
     """What a calibrated cut of a model takes on this machine, which decides the dtype of its run.
 
@@ -35,6 +36,7 @@ def estimate_cut(
         tokens: Most tokens of the text.
         out: The result, with a refit; None for a plan alone.
         sequential: Whether each layer is refitted behind those already cut.
+        by_layers: Whether widths by layers are chosen first.
 
     Raises: as `CutEstimate.of`.
     """
@@ -47,6 +49,7 @@ def estimate_cut(
         dtype=_DTYPES[dtype.itemsize],
         refitted=out is not None,
         sequential=sequential,
+        by_layers=by_layers,
     )
     if out is None or not is_gguf(out):
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -83,6 +84,30 @@ def test_layers_of_other_inputs_are_removed(
         assert same(refitted(model, work=tmp_path, width=24), refitted(model, width=24))
     assert layers == [0, 1, 2, 0, 1, 2]
     assert said == [f"{tmp_path} holds layers of another refit, which are removed."]
+
+
+def test_a_layer_that_the_disk_does_not_take_loses_none_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file may be of a byte any more, once the first layer is there."""
+    model, limits = tiny_model("llama"), resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(_: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+
+    try:
+        with pytest.raises(
+            OutputError, match=r"layer-00001.* not written: .*make room on the disk"
+        ):
+            refitted(model, work=tmp_path, progress=fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [each.name for each in tmp_path.iterdir()] == ["layer-00000.safetensors"]
+    layers, said = count_moments(monkeypatch), list[str]()
+    with shown(said.append):
+        assert same(refitted(model, work=tmp_path), refitted(model))
+    assert layers == [1, 2, 0, 1, 2]
+    assert said == [f"The first layer is taken from {tmp_path}, as it is done."]
 
 
 def test_a_half_written_layer_is_made_again(tmp_path: Path) -> None:

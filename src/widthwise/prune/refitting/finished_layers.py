@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = "widthwise refitted layer 1"
+_UNWRITTEN = (
+    "{path} was not written: {error}; make room on the disk, and do the same again, which goes on "
+    "with the layers that are done"
+)
 
 
 class FinishedLayers:
@@ -41,7 +45,9 @@ class FinishedLayers:
             shutil.rmtree(folder)
             folder.mkdir()
         elif paths:
-            notice(f"The first {len(paths)} layers are taken from {folder}, as they are done.")
+            are = "layer is" if len(paths) == 1 else f"{len(paths)} layers are"
+            it = "it is" if len(paths) == 1 else "they are"
+            notice(f"The first {are} taken from {folder}, as {it} done.")
 
     def cuts(self, layer: int) -> dict[int, GroupCut] | None:
         """The groups of a layer as they were cut; None of a layer that is not done."""
@@ -58,7 +64,7 @@ class FinishedLayers:
             return dict(cuts)
         fits = {group: {**asdict(cut.fit), "curve": None} for group, cut in cuts.items()}
         head = {"format": FORMAT, "inputs": self._inputs, "fits": json.dumps(fits)}
-        save_tensors(path, _tensors(cuts), head)
+        save_tensors(path, _tensors(cuts), head, failure=_UNWRITTEN)
         return _read(path)
 
     def _path(self, layer: int) -> Path | None:

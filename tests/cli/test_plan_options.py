@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,10 @@ import pytest
 from command_line import run
 from transformers.utils import logging
 
+from widthwise.cli.plan_options import tell_needs
+from widthwise.cut.checkpoint import resolve_model
 from widthwise.errors import PlanError
+from widthwise.prune import PruneSpec, estimate_cut
 
 
 def test_prune_reads_calibration_only_for_its_criterion(saved: Path, tmp_path: Path) -> None:
@@ -92,3 +97,20 @@ def test_no_bar_of_transformers_stands_beside_that_of_the_layers(
     words = ["--width", "9", "--criterion", "activation", "-o", tmp_path / "plan.json"]
     result = run("plan", saved, *words)
     assert result.stderr.endswith("Error: no bar is shown\n")
+
+
+def test_workers_are_said_to_change_what_a_cut_takes(saved: Path, capsys: Any) -> None:
+    source = resolve_model(saved)
+    estimate = estimate_cut(source, PruneSpec.of(remove="50%", align=1), 2048)
+    tell_needs(source, estimate, is_divided=True)
+    said = capsys.readouterr().err
+    assert said.endswith("; workers take some of the time off, and need memory too.\n")
+
+
+def test_hidden_states_on_disk_and_hours_are_said(saved: Path, capsys: Any) -> None:
+    source = resolve_model(saved)
+    estimate = estimate_cut(source, PruneSpec.of(remove="50%", align=1), 2048)
+    work = replace(estimate.work, passes=1e24)
+    tell_needs(source, replace(estimate, work=work, state_bytes=10**8))
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"Roughly \d+\.\d hours if .* of memory, 0\.1 GB in \S+\.\n", said)

@@ -188,13 +188,20 @@ def tell_method(source: ModelSource, request: PlanRequest, order: str = "") -> N
     )
 
 
-def tell_needs(source: ModelSource, estimate: CutEstimate, out: Path | None = None) -> None:
+def tell_needs(
+    source: ModelSource,
+    estimate: CutEstimate,
+    out: Path | None = None,
+    *,
+    is_divided: bool = False,
+) -> None:
     """Say on stderr how long a calibrated cut takes, and how much memory and disk.
 
     Args:
         source: The model.
         estimate: What its cut takes.
         out: The result, if one is written.
+        is_divided: Whether the text is divided among workers.
 
     Raises:
         RunError: Memory is too small for certain.
@@ -209,7 +216,8 @@ def tell_needs(source: ModelSource, estimate: CutEstimate, out: Path | None = No
     if estimate.state_bytes:
         needs.append(f"{in_bytes(estimate.state_bytes)} in {tempfile.gettempdir()}")
     long = _in_minutes(estimate.work.seconds(pace))
-    click.echo(f"Roughly {long} if nothing else runs, {', '.join(needs)}.", err=True)
+    workers = "; workers take some of the time off, and need memory too" if is_divided else ""
+    click.echo(f"Roughly {long} if nothing else runs, {', '.join(needs)}{workers}.", err=True)
 
 
 def _in_minutes(seconds: float) -> str:

@@ -190,7 +190,7 @@ def _refit_and_write(
     with interruption(_LAYERS_KEPT), kept_layers(out, estimate) as work:
         tell_method(source, request, "layer after layer" if sequential else "in one pass")
         with weights_advised(_WITHOUT_TEXT):
-            tell_needs(source, estimate, out)
+            tell_needs(source, estimate, out, is_divided=options["engine"] is not None)
         result = _refit(source, request, options, work, console)
         _write(source, out, result.plan, result, how, console)
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from ..cut import Weights
 from .calibration.moments import Moments, float32_products
-from .calibration.text import BLOCK_TOKENS
+from .calibration.text import BATCH_BLOCKS, BLOCK_TOKENS
 from .cut_estimate import CutWork
 
 if TYPE_CHECKING:
     import torch
 
 _HEADS, _HEAD_SIZE = 8, 64
-_MOST_HIDDEN, _MOST_NEURONS, _MOST_FACTORED = 2048, 2048, 2048
+_MOST_HIDDEN, _MOST_NEURONS, _MOST_SUMMED = 2048, 2048, 1024
 _READ_NUMBERS = 2**22
 _TURNS = 3  # that are timed, behind one that is not
 
@@ -40,8 +40,8 @@ def measured_pace(weights: Weights, dtype: torch.dtype, device: str) -> CutWork:
         return CutWork(
             passes=_passes(hidden, min(neurons, _MOST_NEURONS), dtype, device),
             attention=_attention(dtype, device),
-            moments=_moments(min(neurons, _MOST_NEURONS), dtype, device),
-            factors=_factors(min(neurons, _MOST_FACTORED), device),
+            moments=_moments(min(neurons, _MOST_SUMMED), dtype, device),
+            factors=_factors(min(neurons, _MOST_NEURONS), device),
             products=_products(min(neurons, _MOST_NEURONS), hidden, device),
             numbers=_numbers(weights),
         )
@@ -78,7 +78,7 @@ def _moments(neurons: int, dtype: torch.dtype, device: str) -> float:
     import torch
 
     sums = Moments.empty(neurons, device)
-    rows = torch.ones(2 * BLOCK_TOKENS, neurons, dtype=dtype, device=device)
+    rows = torch.ones(BATCH_BLOCKS * BLOCK_TOKENS, neurons, dtype=dtype, device=device)
     return len(rows) * Moments.flops(neurons) / _seconds(lambda: sums.add(rows), device)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import os
+import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from widthwise import Nested, activation_norms, apply, make_plan
 from widthwise.evaluate.engine import Prompt, ScoringRequest, generate, log_likelihoods
 from widthwise.prune import CRITERIA, HealSettings, OpenedModel, distil, per_layer, refit
 from widthwise.prune.calibration import state_storage
+from widthwise.runs import Event, Executor, Finished, Job, WorkerFactory
 
 # Float32 in another order, of values of about 1, which solving for a refit makes some times worse.
 NEAR: dict[str, Any] = {"rtol": 1e-3, "atol": 1e-4}
@@ -107,6 +110,42 @@ def test_a_checkpoint_is_refitted_layer_after_layer(
     given = [inputs(model, seed, 4, 40) for seed in range(6)]
     here, there = (refit(m, remove="20%", align=1, text=given) for m in (model, tmp_path))
     _same(here, there)
+
+
+class InTurn(Executor):
+    """Two workers in this thread, which alone knows an imitated device; what travels is pickled."""
+
+    def __init__(self, make: WorkerFactory, device: str) -> None:
+        self._here = {name: make(device) for name in ("one", "two")}
+        super().__init__([], attempts=1, patience_sec=1.0)
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        return tuple(self._here)
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        for job in jobs:
+            assert job.worker is not None
+            work = pickle.loads(pickle.dumps(job.work))
+            result = self._here[job.worker].do(work, lambda share, text: None)
+            result = pickle.loads(pickle.dumps(result))
+            yield Finished(worker=job.worker, job=job, result=result)
+
+    def _wait(self, busy: Any, seconds: float) -> None:
+        """Nobody is waited for."""
+
+
+@pytest.mark.parametrize("family", ["llama", "mixtral", "t5"])
+def test_sums_of_workers_on_the_device_are_added_there(
+    family: str, far_models: None, device: str, tmp_path: Path
+) -> None:
+    """The text is too short for some experts, which are shown what workers have held back."""
+    model = tiny_model(family)
+    model.save_pretrained(tmp_path)
+    given = [inputs(model, seed, 1, 40) for seed in range(4)]
+    here = refit(model, remove="20%", align=1, text=given)
+    engine = partial(InTurn, device=device)
+    _same(here, refit(tmp_path, remove="20%", align=1, text=given, engine=engine))
 
 
 @pytest.mark.parametrize("in_memory", [30_000, 0])

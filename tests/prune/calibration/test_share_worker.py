@@ -11,7 +11,7 @@ from every_family import tiny_model
 from widthwise.cut import fingerprint
 from widthwise.cut.checkpoint import ModelSource, resolve_model
 from widthwise.errors import RunError
-from widthwise.prune.calibration.share_worker import OpenModel, ShareWorker, SumUp
+from widthwise.prune.calibration.share_worker import Leave, OpenModel, ShareWorker, SumUp
 
 
 def do(worker: ShareWorker, work: Any) -> Any:
@@ -28,7 +28,9 @@ def test_a_model_that_is_not_on_its_machine_or_is_another_one_is_refused(tmp_pat
         do(ShareWorker("cpu"), OpenModel(model=absent, fingerprint=right))
     with pytest.raises(RunError, match="holds other weights than here"):
         do(ShareWorker("cpu"), OpenModel(model=source, fingerprint="another"))
-    do(ShareWorker("cpu"), OpenModel(model=source, fingerprint=right))
+    worker = ShareWorker("cpu")
+    do(worker, OpenModel(model=source, fingerprint=right))
+    do(worker, Leave())
 
 
 def test_a_worker_that_took_the_place_of_one_has_no_share() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,11 @@ class Advance:
     change: Change | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Leave:
+    """Let go of the model and the text."""
+
+
 class ShareWorker:
     """Has one part of a text behind the layers that were run, and sums up its moments.
 
@@ -78,13 +84,14 @@ class ShareWorker:
 
     def __init__(self, device: str) -> None:
         self._device = device
+        self._open = ExitStack()
         self._model: OpenedModel | None = None
         self._runner: LayerwiseRunner | None = None
         self._sums: dict[range, GroupMoments] = {}
 
     def do(
         self,
-        work: OpenModel | TakeShare | SumUp | GiveSum | Advance,
+        work: OpenModel | TakeShare | SumUp | GiveSum | Advance | Leave,
         on_share: Callable[[float, str], None],
     ) -> Any:
         """Do one of the works above.
@@ -97,7 +104,9 @@ class ShareWorker:
         on_share(0.0, "")
         with torch.no_grad():  # which an actor's next job, in another thread, would not have
             if isinstance(work, OpenModel):
-                return self._open(work)
+                return self._open_model(work)
+            if isinstance(work, Leave):
+                return self._open.close()
             if self._model is None:
                 raise RunError("it was started anew, and its part of the text is gone")
             if isinstance(work, TakeShare):
@@ -110,7 +119,7 @@ class ShareWorker:
                 return self._sums[work.groups].sums()[work.number].cpu()
             return self._advance(self._runner, work)
 
-    def _open(self, work: OpenModel) -> None:
+    def _open_model(self, work: OpenModel) -> None:
         import torch
 
         if self._device.startswith("cuda"):
@@ -122,16 +131,16 @@ class ShareWorker:
                 "on every machine that has a worker"
             )
         model = OpenedModel(work.model, self._device)
-        with work.model.checkpoint:
-            is_same = fingerprint(model.weights) == work.fingerprint
-        if not is_same:
+        self._open.enter_context(work.model.checkpoint)
+        if fingerprint(model.weights) != work.fingerprint:
+            self._open.close()
             raise RunError(f"{found} on {socket.gethostname()} holds other weights than here")
         self._model = model
 
     def _take(self, model: OpenedModel, work: TakeShare) -> None:
         layers = model.by_layers
-        self._runner = LayerwiseRunner(layers.module, work.text, layers.held, work.share)
-        self._runner.__enter__()  # until the process ends
+        runner = LayerwiseRunner(layers.module, work.text, layers.held, work.share)
+        self._runner = self._open.enter_context(runner)
 
     def _sum_up(self, runner: LayerwiseRunner, work: SumUp) -> dict[range, Aside]:
         """What is kept aside beside the sums, by the groups that they are of."""

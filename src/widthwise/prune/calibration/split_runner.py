@@ -15,7 +15,7 @@ from ...notices import notice
 from ...runs import Executor, Failed, Finished, Job, MakeEngine, Processes, Retrying
 from .group_moments import GroupMoments, moments_of_layer
 from .layerwise import LayerwiseRunner, spread
-from .share_worker import Advance, GiveSum, OpenModel, ShareWorker, SumUp, TakeShare
+from .share_worker import Advance, GiveSum, Leave, OpenModel, ShareWorker, SumUp, TakeShare
 from .text import CalibrationText
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ class SplitRunner(LayerwiseRunner):
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._all_open.close()
+        with self._all_open:
+            if error[:1] == (None,):
+                self._answers(Leave())
 
     def sums(self, layer: int, *, advance: bool) -> dict[range, GroupMoments]:
         """Those of all workers."""

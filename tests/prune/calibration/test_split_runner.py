@@ -19,7 +19,9 @@ from widthwise.cut import Refit
 from widthwise.cut.checkpoint import by_layers
 from widthwise.errors import RunError
 from widthwise.notices import shown
-from widthwise.prune.refitting import refit
+from widthwise.prune import PruneSpec
+from widthwise.prune.calibration import calibrate
+from widthwise.prune.refitting import refit, refits
 from widthwise.runs import Processes, RayExecutor
 
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # as tests/runs has it
@@ -66,6 +68,19 @@ def test_a_refit_is_the_same_to_the_bit_by_any_number_of_workers(
     whole = refitted(tmp_path, text, sequential=sequential)
     divided = refitted(tmp_path, text, sequential=sequential, engine=local(workers))
     assert same(divided, whole)
+
+
+def test_sums_of_the_dense_model_are_the_same(tmp_path: Path) -> None:
+    text = text_of(saved_model("llama", tmp_path), 5)
+    whole = calibrate(str(tmp_path), text=text)
+    divided = calibrate(str(tmp_path), text=text, engine=local(2))
+    assert divided.parts == whole.parts
+    for group, halves in whole.groups.items():
+        assert torch.equal(divided.groups[group].fit.total, halves.fit.total)
+        assert torch.equal(divided.groups[group].held_out.total, halves.held_out.total)
+    spec = [PruneSpec.of(remove="40%", align=8)]
+    (one,) = refits(str(tmp_path), spec, text, engine=local(2))
+    assert same(one, refits(str(tmp_path), spec, whole)[0])
 
 
 def test_experts_of_few_tokens_are_shown_the_same_further_tokens(tmp_path: Path) -> None:

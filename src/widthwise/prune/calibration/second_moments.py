@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Unpack
 from ...cut import CalibrationSource, Weights, fingerprint
 from ...errors import OutputError, PlanError, RunError
 from ...io import TensorSpec, from_plain, replace_file, stream_safetensors, tensor_bytes
+from ...runs import MakeEngine
 from ..opened_model import open_model
-from .layerwise import LayerwiseRunner
 from .moments import HALVES, FitAndHoldout, Moments
+from .split_runner import runner_of
 from .text import TextOptions, TextRequest
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def calibrate(
     model: Model,
     *,
     out: str | Path | None = None,
+    engine: MakeEngine | None = None,
     progress: LayerCallback | None = None,
     **text: Unpack[TextOptions],
 ) -> Calibration:
@@ -167,6 +169,7 @@ def calibrate(
         model: A `transformers` model, a checkpoint folder, a `.gguf` file, a hub id, or
             `"smollm2"`. From disk it is loaded.
         out: A file to write the moments to as they are made, and to read them from.
+        engine: Workers among which the text is divided, as for `refit`.
         progress: Function that is called with each layer that is done.
         **text: The text, as `TextOptions` name it.
 
@@ -194,7 +197,7 @@ def calibrate(
             keep: Callable[[int, FitAndHoldout], object] = made.__setitem__
             if out is not None:
                 keep = stack.enter_context(_file(Path(out), result))
-            runner = stack.enter_context(LayerwiseRunner.of(opened, read))
+            runner = stack.enter_context(runner_of(opened, read, engine))
             for layer in each_layer(weights.architecture.layers, progress):
                 for group, halves in runner.moments(layer, advance=True).items():
                     keep(group, halves.cpu())

@@ -151,6 +151,7 @@ def refits(
     *,
     tokens: int = TOKENS,
     tokenizer: Any = None,
+    engine: MakeEngine | None = None,
     progress: LayerCallback | None = None,
 ) -> tuple[Refit, ...]:
     """Widths of one criterion by the moments of the dense model, by one factorisation a layer.
@@ -162,6 +163,7 @@ def refits(
         source: Moments from `calibrate`; or text, as `calibrate` takes it, of which the moments of
             one layer are in memory at a time.
         tokens, tokenizer: As for `calibrate`.
+        engine: Workers among which text is divided, as for `refit`.
         progress: Function that is called with each layer that is done.
 
     Raises:
@@ -181,7 +183,7 @@ def refits(
         if isinstance(request, TextRequest):
             check_request(request, architecture)
         cuts = []
-        with _dense_moments(opened, request) as (parts, of_layer):
+        with _dense_moments(opened, request, engine) as (parts, of_layer):
             check_tokens(parts, architecture)
             for layer in each_layer(architecture.layers, progress):
                 for group, halves in of_layer(layer):
@@ -208,7 +210,7 @@ def moments_request(
 
 @contextmanager
 def _dense_moments(
-    model: OpenedModel, request: Calibration | TextRequest
+    model: OpenedModel, request: Calibration | TextRequest, engine: MakeEngine | None = None
 ) -> Iterator[tuple[tuple[CalibrationSource, ...], Callable[[int], MomentsOfGroups]]]:
     """The calibration text, and the dense model's moments, by groups, as a function of a layer.
 
@@ -229,7 +231,7 @@ def _dense_moments(
         )
         return
     text = request.read(model)
-    with LayerwiseRunner.of(model, text) as runner:
+    with runner_of(model, text, engine) as runner:
         yield text.summaries, lambda layer: runner.moments(layer, advance=True).items()
 
 

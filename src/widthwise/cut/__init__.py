@@ -4,8 +4,17 @@ from .draft_plan import DraftPlan
 from .in_memory import apply, apply_, narrow_tensor, owner_of, set_sizes
 from .plan import MIXTURE_FORMAT, Plan
 from .planned_width import PlannedKind, PlannedWidth
-from .refit_result import LEAST_LAM, MOST_LAM, CalibrationSource, LayerFit, Refit, TextLoss
-from .tensor_cut import cut_tensor
+from .refit_result import (
+    LEAST_LAM,
+    MOST_LAM,
+    CalibrationSource,
+    LayerFit,
+    Refit,
+    RowScales,
+    ScaleTuning,
+    TextLoss,
+)
+from .tensor_cut import cut_tensor, scaled_rows
 from .weights import (
     CHUNK_BYTES,
     DraftWeights,
@@ -35,6 +44,8 @@ __all__ = [
     "PlannedKind",
     "PlannedWidth",
     "Refit",
+    "RowScales",
+    "ScaleTuning",
     "TextLoss",
     "Weights",
     "apply",
@@ -50,5 +61,6 @@ __all__ = [
     "narrow_tensor",
     "one_thread",
     "owner_of",
+    "scaled_rows",
     "set_sizes",
 ]

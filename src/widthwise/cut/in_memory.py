@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from ..arch import OVERRIDES, RUN_EXPERTS, Architecture, width_settings
 from .plan import WIDTHS_KEY, Plan
-from .tensor_cut import cut_group, zero_padded
-from .weights import ModelWeights, check_finite, check_plan, check_refit, kept_widths
+from .tensor_cut import cut_group, scaled_rows, zero_padded
+from .weights import (
+    ModelWeights,
+    check_finite,
+    check_plan,
+    check_refit,
+    kept_widths,
+    scales_by_name,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -72,7 +79,7 @@ def owner_of(model: nn.Module, name: str) -> tuple[nn.Module, str]:
 def _cut_parameters(
     model: nn.Module, weights: ModelWeights, plan: Plan, refit: Refit | Literal[False] | None
 ) -> Iterator[tuple[str, nn.Parameter]]:
-    """What takes the place of each tensor of a GLU block, one after the other."""
+    """What takes the place of each tensor that changes, one after the other."""
     import torch
 
     check_plan(plan, weights)
@@ -85,6 +92,10 @@ def _cut_parameters(
         old = parameters.pop(name)
         new = narrow_tensor(architecture, name, old.detach(), plan.keep, down)
         new = new if plan.uniform else zero_padded(new, cut, plan.width)
+        yield name, torch.nn.Parameter(new, requires_grad=old.requires_grad)
+    for name, scales in scales_by_name(architecture, refit).items():
+        old = parameters.pop(name)
+        new = scaled_rows(old.detach(), scales)
         yield name, torch.nn.Parameter(new, requires_grad=old.requires_grad)
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..stats import Ratio, counted, estimate_text, fixed
 from .plan import Plan
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# Scales of the rows of tensors, of vectors their elements, by the number of the layer and the name
+# in it; each of shape (rows,), in float32.
+RowScales: TypeAlias = "Mapping[tuple[int, str], Tensor]"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,6 +31,9 @@ class Refit:
         sequential: Whether each layer was fitted behind the layers that were already cut.
         losses: What all of the cut loses on each text; empty of a model that predicts no next
             token, and where several widths were made at once.
+        scales: How scales of rows were found; None where nothing was scaled. Those of down_proj are
+            in `down`.
+        rows: Scales of the rows of other tensors, which the result stores multiplied by them.
     """
 
     plan: Plan
@@ -34,6 +42,8 @@ class Refit:
     parts: tuple[CalibrationSource, ...]
     sequential: bool
     losses: tuple[TextLoss, ...] = ()
+    scales: ScaleTuning | None = None
+    rows: RowScales = field(default_factory=dict)
 
     @property
     def warning(self) -> str | None:
@@ -124,6 +134,34 @@ class CalibrationSource:
     fingerprint: str
     fit_tokens: int
     held_out_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaleTuning:
+    """How scales of rows were found with which a cut answers more as the dense model does.
+
+    Attributes:
+        tokens: Tokens that were tuned on, of the half of the text that the refit is made from.
+        steps: Steps of the tuning.
+        kept_step: The step whose scales are kept; 0 where none did better than no scales.
+        before: Mean KL divergence of the next token, dense from cut, in nats a token, on other
+            rows of this half, without scales.
+        after: The same with the scales, which were chosen by it.
+    """
+
+    tokens: int
+    steps: int
+    kept_step: int
+    before: float
+    after: float
+
+    def __str__(self) -> str:
+        if not self.kept_step:
+            return f"none of {self.steps} steps on {self.tokens:,} tokens was better than no scales"
+        return (
+            f"KL {fixed(self.before, 3)} to {fixed(self.after, 3)} nats a token on held-out rows, "
+            f"by {self.kept_step} steps on {self.tokens:,} tokens"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..arch import Architecture, TensorCut
 
 if TYPE_CHECKING:
-    from jaxtyping import Int, Shaped
+    from jaxtyping import Float, Int, Shaped
     from torch import Tensor
 
 
@@ -60,6 +60,12 @@ def cut_group(
     if down is not None and name == architecture.groups[group].down:
         return down if cut.axis == 1 else down.T
     return cut_tensor(part, cut, torch.tensor(keep), architecture.width_of(group))
+
+
+def scaled_rows(tensor: Tensor, scales: Float[Tensor, " rows"]) -> Tensor:
+    """A tensor with its rows, of a vector its elements, multiplied by scales in float32."""
+    shape = (-1, *[1] * (tensor.dim() - 1))
+    return (tensor.float() * scales.to(tensor.device).view(shape)).to(tensor.dtype)
 
 
 def zero_padded(tensor: Tensor, cut: TensorCut, width: int) -> Tensor:

@@ -241,6 +241,26 @@ def check_refit(plan: Plan, refit: Refit | Literal[False] | None) -> Sequence[Te
     return refit.down
 
 
+def scales_by_name(
+    architecture: Architecture, refit: Refit | Literal[False] | None
+) -> dict[str, Tensor]:
+    """The scales of rows that a refit has, by the names of the tensors.
+
+    Raises:
+        PlanError: A tensor is not there in the shape that they are for.
+    """
+    result = {}
+    for (layer, inside), scales in (refit.rows if refit else {}).items():
+        name = f"{architecture.layer_names[layer]}.{inside}"
+        if name not in architecture.tensors or architecture.tensors[name].shape[0] != len(scales):
+            raise PlanError(
+                f"the refit has scales for {len(scales)} rows of {name}, which the model has not; "
+                "apply it to the checkpoint that it was made for"
+            )
+        result[name] = scales
+    return result
+
+
 def check_refit_wanted(criterion: str, refit: object) -> None:
     """Raise PlanError where a criterion ought to have a refit and nobody decided (None)."""
     if refit is None and criterion == "obs":

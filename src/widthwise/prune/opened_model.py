@@ -88,6 +88,11 @@ class OpenedModel:
         return torch.bfloat16 if is_bfloat16 else torch.float32, device
 
     @property
+    def is_gguf(self) -> bool:
+        """Whether its weights are those of a GGUF file."""
+        return isinstance(self._given, ModelSource) and self._given.gguf is not None
+
+    @property
     def embedding_rows(self) -> int:
         """Tokens that the model has an embedding for."""
         table: Any = self.by_layers.module.get_input_embeddings()  # type: ignore[operator]

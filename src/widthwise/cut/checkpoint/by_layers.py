@@ -30,6 +30,7 @@ class ModelByLayers:
         module: The model in eval mode. The weights of a layer are on the meta device unless it is
             held; buffers that are not stored are there.
         architecture: Its groups of neurons, by the names of its parameters.
+        all_stay: Whether layers stay in memory once they were read.
 
     Args:
         checkpoint: The checkpoint, opened; it is read from as long as the model is used.
@@ -68,7 +69,7 @@ class ModelByLayers:
         self.architecture: Architecture = ModelWeights(module).architecture
         self._held: dict[int, int] = {}  # how often each layer that was read is held
         whole = sum(math.prod(each.shape) for layer in self._layers for each in layer.values())
-        self._stay = whole * dtype.itemsize <= (KEPT_BYTES if kept_bytes is None else kept_bytes)
+        self.all_stay = whole * dtype.itemsize <= (KEPT_BYTES if kept_bytes is None else kept_bytes)
         _move(module, device)
 
     @contextmanager
@@ -85,7 +86,7 @@ class ModelByLayers:
             yield
         finally:
             self._held[layer] -= 1
-            if not (self._held[layer] or self._stay):
+            if not (self._held[layer] or self.all_stay):
                 del self._held[layer]
                 _let_go(self._module(layer))
 
@@ -116,6 +117,8 @@ class ModelByLayers:
 
 class WholeModel:
     """A model in memory, in the place of a `ModelByLayers`: all of its layers are always held."""
+
+    all_stay = True
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ...arch import Architecture, TensorCut
 from ...errors import CheckpointError
 from ...io import TORCH_DTYPES, TensorSpec, tensor_bytes
-from ..tensor_cut import cut_group, cut_tensor, zero_padded
+from ..tensor_cut import cut_group, cut_tensor, scaled_rows, zero_padded
 from ..weights import CHUNK_BYTES, check_finite
 from .reader import Checkpoint
 
@@ -28,12 +28,14 @@ class Remainder:
         keep: The neurons that stay, by groups.
         down: Weight of down_proj of each group, in place of the cut one; None to cut it.
         padded_to: Width of all groups, narrower ones padded with zeros; None to each its own.
+        scales: Of the rows of tensors that are not cut, by their names.
     """
 
     architecture: Architecture
     keep: Sequence[Sequence[int]]
     down: Sequence[Tensor] | None = None
     padded_to: int | None = None
+    scales: Mapping[str, Tensor] = field(default_factory=dict)
 
     def width(self, group: int) -> int:
         """Neurons of a group, padding included."""
@@ -66,6 +68,7 @@ class Stream:
     ) -> None:
         self._checkpoint = checkpoint
         self._parts = {name: part for part in parts for name in part.architecture.cuts}
+        self._scales = {name: each for part in parts for name, each in part.scales.items()}
         self._digest = digest
         self._progress = progress
 
@@ -94,6 +97,8 @@ class Stream:
                 self._see(chunk, name)
                 if part and cut:
                     chunk = _kept(chunk, part, cut, keep, start)
+                if name in self._scales:
+                    chunk = scaled_rows(chunk, self._scales[name][start:stop])
                 yield _converted(chunk, dtype, name)
             if part and cut and cut.axis == 0:
                 missing = part.width(cut.group) - len(part.keep[cut.group])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,7 +27,7 @@ from ...io import TORCH_DTYPES, TensorSpec, aligned, new_folder, stream_safetens
 from ...notices import notice
 from ..draft_plan import DraftPlan
 from ..plan import WIDTHS_KEY, Plan
-from ..weights import check_refit, kept_widths, one_thread
+from ..weights import check_refit, kept_widths, one_thread, scales_by_name
 from .compact import check_compact, write_compact
 from .companions import copy_companions, tell_left_out, with_code
 from .lineage import PLAN_FILE
@@ -81,6 +82,7 @@ def write_pruned(
     refuse_half_cut(checkpoint.config, checkpoint.architecture)
     padded_to = None if is_compact or plan.uniform else plan.width
     parts = _parts(checkpoint.architecture, plan, drafts, down, padded_to)
+    parts[0] = replace(parts[0], scales=scales_by_name(checkpoint.architecture, refit))
     shards = _shards(_specs(checkpoint, parts, dtype), output.max_shard_bytes)
     _note_size(checkpoint, out, shards, dtype)
     with new_folder(out, force=output.force) as folder:

@@ -35,14 +35,21 @@ class LayerCall:
     arguments: tuple[Any, ...]
     options: Mapping[str, Any]
 
-    def run(self, layer: nn.Module, hidden: Tensor) -> Tensor:
-        """Hidden states behind a layer."""
+    def run(
+        self, layer: nn.Module, hidden: Tensor, tensors: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Hidden states behind a layer; with tensors in the place of its own, by their names."""
+        import torch
+
         arguments, options = list(self.arguments), dict(self.options)
         if isinstance(self.place, int):
             arguments[self.place] = hidden
         else:
             options[self.place] = hidden
-        return first_of(layer(*arguments, **options))
+        if not tensors:
+            return first_of(layer(*arguments, **options))
+        called = torch.func.functional_call(layer, dict(tensors), tuple(arguments), options)
+        return first_of(called)
 
 
 def first_of(result: Any) -> Tensor:

@@ -100,7 +100,7 @@ class LayerwiseRunner:
         self.module, self.held = model, held
         self.on_batch: Callable[[], None] = _nothing
         self._share = share
-        self._device = next(each.device for each in model.parameters() if not each.is_meta)
+        self.device = next(each.device for each in model.parameters() if not each.is_meta)
         self.weights = ModelWeights(model)
         self._architecture = self.weights.architecture
         self._text = text
@@ -129,7 +129,7 @@ class LayerwiseRunner:
         with ExitStack() as stack:
             stack.callback(self.module.train, self._training)
             stack.enter_context(torch.no_grad())
-            stack.enter_context(limited_memory(self._device.type))
+            stack.enter_context(limited_memory(self.device.type))
             self._begin()
             self._open = stack.pop_all()
         return self
@@ -192,10 +192,22 @@ class LayerwiseRunner:
         chosen = {id(batch) for batch in spread((text or self._text).held_out, tokens)}
         return [(each, each.hidden.clone()) for each in self._batches if id(each.batch) in chosen]
 
-    def through(self, layer: int, states: BatchStates) -> BatchStates:
-        """Hidden states behind a layer, as its weights are now, from those before it."""
+    def states(self, half: str) -> BatchStates:
+        """Hidden states of one half of the text, `"fit"` or `"held_out"`, as they are now."""
+        return [(each, each.hidden.clone()) for each in self._batches if each.half == half]
+
+    def through(
+        self, layer: int, states: BatchStates, tensors: Mapping[str, Tensor] | None = None
+    ) -> BatchStates:
+        """Hidden states behind a layer, as its weights are now, from those before it.
+
+        Args:
+            layer: The layer.
+            states: Before it.
+            tensors: What takes the place of some of its tensors, by their names in it.
+        """
         with self.held(layer):
-            return [(each, self._through(layer, each, hidden)) for each, hidden in states]
+            return [(each, self._through(layer, each, hidden, tensors)) for each, hidden in states]
 
     def final_states(self, layer: int, states: BatchStates) -> Tensor:
         """Hidden states behind the last layer, from those before `layer`.
@@ -233,10 +245,16 @@ class LayerwiseRunner:
     def _layers(self) -> list[nn.Module]:
         return [self._module(layer) for layer in range(self._architecture.layers)]
 
-    def _through(self, layer: int, batch: _Rows, hidden: Tensor) -> Tensor:
+    def _through(
+        self,
+        layer: int,
+        batch: _Rows,
+        hidden: Tensor,
+        tensors: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         """Hidden states of a batch behind a layer."""
         call = batch.calls[layer - self._stacks[self._stack].start]
-        states = call.run(self._module(layer), hidden.to(self._device))
+        states = call.run(self._module(layer), hidden.to(self.device), tensors)
         self.on_batch()
         return states
 
@@ -258,7 +276,7 @@ class LayerwiseRunner:
             return
         self._stack += 1
         for number, each in enumerate(self._batches):
-            hidden = each.hidden.to(self._device)
+            hidden = each.hidden.to(self.device)
             rows = self._before(self._stack, each.batch, each.half, hidden)
             self._batches[number] = self._stored(rows)
 
@@ -294,7 +312,7 @@ class LayerwiseRunner:
 
     def _inputs(self, arguments: Mapping[str, Tensor]) -> dict[str, Any]:
         """Arguments of a model, on its device; it keeps no cache."""
-        moved = {name: tensor.to(self._device) for name, tensor in arguments.items()}
+        moved = {name: tensor.to(self.device) for name, tensor in arguments.items()}
         return {**moved, "use_cache": False}
 
     def _check_layers(self, row: TokenBatch) -> None:

@@ -69,11 +69,18 @@ class TokenBatch:
         """Number of tokens that are no padding; of two parts that of the smaller."""
         return min(len(part.ids) for part in self.parts)
 
+    def rows(self) -> list[TokenBatch]:
+        """Its rows, each a batch."""
+        return [
+            TokenBatch.of({name: each[row : row + 1] for name, each in self.arguments.items()})
+            for row in range(len(self.input_ids))
+        ]
+
     def fullest_row(self) -> TokenBatch:
         """The row with the least padding."""
         masks = [part.attention_mask for part in self.parts if part.attention_mask is not None]
         row = int(sum(mask.sum(1) for mask in masks).argmax()) if masks else 0  # type: ignore[union-attr]
-        return TokenBatch.of({name: rows[row : row + 1] for name, rows in self.arguments.items()})
+        return self.rows()[row]
 
     def divided(self, start: int) -> TokenBatch:
         """The batch of an encoder, which reads the first half of each row, and of its decoder.

@@ -169,6 +169,14 @@ def _beyond(best: float, tried: Sequence[float]) -> list[float]:
     return []
 
 
+def cuts_of_layer(
+    architecture: Architecture, cuts: Sequence[GroupCut], layer: int
+) -> dict[int, GroupCut]:
+    """The groups of one layer, by their indices, of those of all layers in order."""
+    groups = architecture.groups
+    return {i: cut for i, cut in enumerate(cuts) if groups[i].layer == layer}
+
+
 @contextmanager
 def temporarily_cut(
     module: nn.Module, architecture: Architecture, cuts: Mapping[int, GroupCut]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ...cut import TextLoss
@@ -15,6 +16,10 @@ from ..calibration.token_batch import TokenBatch
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ..calibration.layerwise import BatchStates
+
+    Through = Callable[[int, BatchStates], BatchStates]
 
 
 class LossMeter:
@@ -38,9 +43,14 @@ class LossMeter:
         """Run the layer that comes next, as the dense model has it."""
         self._dense = [self._runner.through(layer, states) for states in self._dense]
 
-    def pass_cut(self, layer: int) -> None:
-        """Run the same layer, as it is cut."""
-        self._cut = [self._runner.through(layer, states) for states in self._cut]
+    def pass_cut(self, layer: int, through: Through | None = None) -> None:
+        """Run the same layer, as it is cut.
+
+        Args:
+            layer: The layer.
+            through: How the runner runs it; None where the layer is changed for the while.
+        """
+        self._cut = [(through or self._runner.through)(layer, states) for states in self._cut]
 
     def losses(self) -> tuple[TextLoss, ...]:
         """The losses on each text, once both have passed all layers.

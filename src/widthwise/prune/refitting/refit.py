@@ -29,8 +29,10 @@ from ..opened_model import OpenedModel, open_model
 from ..selection import plan_of
 from ..spec import PruneOptions, PruneSpec, spec_of
 from .finished_layers import FinishedLayers
+from .finished_steps import FinishedSteps
 from .layer_fit import GroupCut, group_cuts, neuron_order, temporarily_cut
 from .loss_meter import LossMeter
+from .scale_tuner import scaled
 
 if TYPE_CHECKING:
     from ..opened_model import Model
@@ -49,6 +51,7 @@ def refit(
     *,
     sequential: bool = True,
     widths: Sequence[int] | None = None,
+    scales: bool = True,
     work: Path | None = None,
     engine: MakeEngine | None = None,
     progress: LayerCallback | None = None,
@@ -65,6 +68,8 @@ def refit(
         spec: The width and the criterion, any of them: the refit is made for whatever stays.
         sequential: False refits every layer on the activations of the dense model, in one pass.
         widths: Neurons to keep in each layer, in place of as many in all of them.
+        scales: Whether rows of the weights are scaled afterwards, so that the answers of all of the
+            cut come nearer to those of the dense model, if it predicts a next token.
         work: Folder for layers that are done, which must be there, and be used for nothing else: a
             refit that was ended goes on after the layer that it had reached, and the new weights of
             down_proj are not kept in memory. It must stay as long as the result is used.
@@ -102,7 +107,18 @@ def refit(
                 cuts += _walked(runner, layer, done, cut, meter, sequential=sequential).values()
             losses = meter.losses() if meter else ()
         made = _refit(weights, spec, cuts, read.summaries, sequential=sequential)
-        return replace(made, losses=losses)
+        with_scales = None
+        if scales and weights.architecture.is_causal and len(weights.architecture.stacks) == 1:
+            with_scales = scaled(opened, read, cuts, FinishedSteps(work, inputs))
+        if with_scales is None:
+            return replace(made, losses=losses)
+        return replace(
+            made,
+            down=tuple(cut.down for cut in with_scales.cuts),
+            losses=with_scales.losses,
+            scales=with_scales.tuning,
+            rows=with_scales.rows,
+        )
 
 
 def _walked(

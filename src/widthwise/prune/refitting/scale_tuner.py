@@ -1,0 +1,305 @@
+"""Scales of the rows of matrices and of norms, by KL from the dense model."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ...cut import RowScales, ScaleTuning, TextLoss, narrow_tensor, owner_of, scaled_rows
+from ...errors import CheckpointError, RunError
+from ...notices import notice
+from ...stats import counted
+from ..calibration.answers import READ_TOKENS
+from ..calibration.layerwise import LayerwiseRunner, spread
+from ..calibration.text import CalibrationText
+from ..calibration.token_batch import TokenBatch
+from ..opened_model import OpenedModel
+from .finished_steps import FinishedSteps, TuningState
+from .layer_fit import GroupCut, cuts_of_layer, temporarily_cut
+from .loss_meter import LossMeter
+from .scalable import scalable
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..calibration.layerwise import BatchStates
+
+RATE, WARM_UP = 5e-3, 5  # the highest rate, and the steps until it is reached
+MOST_TOKENS = 32_768
+STEP_ROWS = 2
+HELD_OUT = 16  # of so many rows, one chooses the state that is kept, and is not tuned on
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledCut:
+    """A cut with its scales.
+
+    Attributes:
+        cuts: The groups, in order, with the scales in their down_proj.
+        rows: Those of other tensors.
+        tuning: How they were found.
+        losses: What the cut with them loses.
+    """
+
+    cuts: Sequence[GroupCut]
+    rows: RowScales
+    tuning: ScaleTuning
+    losses: tuple[TextLoss, ...]
+
+
+def tuning_rows(text: CalibrationText) -> tuple[list[TokenBatch], list[TokenBatch]]:
+    """The rows that are tuned on, and those that choose the state that is kept, each a batch.
+
+    They are of the half of the text that refits are fitted to, evenly spread over it where it has
+    more than `MOST_TOKENS`; so what a cut loses can still be measured on the other half.
+    """
+    rows = [row for batch in text.fit for row in batch.rows() if row.tokens]
+    share = min(1.0, MOST_TOKENS / sum(row.tokens for row in rows))
+    count = max(1, round(share * len(rows)))
+    rows = [rows[i * len(rows) // count] for i in range(count)]
+    chosen_by = {*range(HELD_OUT - 1, count, HELD_OUT)} or {count - 1}
+    tuned = [row for number, row in enumerate(rows) if number not in chosen_by]
+    return tuned, [rows[number] for number in sorted(chosen_by)]
+
+
+def scaled(
+    model: OpenedModel,
+    text: CalibrationText,
+    cuts: Sequence[GroupCut],
+    steps: FinishedSteps,
+) -> ScaledCut | None:
+    """A cut whose weights are scaled by rows so that it answers better.
+
+    Of a GGUF file down_proj alone is scaled, as all but the blocks stays there bit for bit.
+
+    Args:
+        model: The dense model, causal and of one stack of layers.
+        text: What the refit was made from.
+        cuts: Its groups, in order.
+        steps: Where steps that are done are kept.
+
+    Returns: None where half of the text is a single row.
+
+    Raises:
+        RunError: An answer is not finite.
+        CheckpointError: A weight becomes too large for its dtype.
+    """
+    tuned, choosing = tuning_rows(text)
+    if not tuned:
+        notice("Nothing is scaled after the refit, as half of the text is a single row.")
+        return None
+    measured = [each for part in text.mixed or (text,) for each in spread(part.held_out, READ_TOKENS)]
+    read = replace(text, fit=(*tuned, *choosing), held_out=tuple(measured), mixed=())
+    with LayerwiseRunner.of(model, read) as runner:
+        meter = LossMeter(runner, text)
+        for layer in range(model.weights.architecture.layers):
+            meter.pass_dense(layer)
+        names = [] if model.is_gguf else scalable(model.weights, runner.weights)
+        tuner = ScaleTuner(runner, cuts, names, recompute=not model.by_layers.all_stay)
+        tuning = tuner.tune(len(tuned), steps)
+        for layer in range(model.weights.architecture.layers):
+            meter.pass_cut(layer, tuner.through)
+        return ScaledCut(
+            cuts=tuner.folded(), rows=tuner.rows(), tuning=tuning, losses=meter.losses()
+        )
+
+
+class ScaleTuner:
+    """Multiplies rows of the weights of a cut by scales that make it answer better.
+
+    With a scale for each output and each neuron of down_proj, D' = diag(a) D diag(b), and one for
+    each row of other matrices, W' = diag(a) W, and each element of a norm, the KL divergence of the
+    next token, dense from cut, is made smaller by Adam over rows of text.
+
+    Args:
+        runner: Its half to fit are rows that are tuned on, and behind them those that choose; no
+            layer has been run.
+        cuts: What down_proj is before, by groups.
+        names: The other tensors that are scaled, of each layer, by their names in it.
+        recompute: Whether layers are run again on the way back, so that one is in memory at a time.
+
+    Cost: a pass of the dense model, and for every row a pass forth and one back of the cut one, and
+        another one forth where layers are run again.
+    Memory: hidden states of the text twice, and of one row what its layers keep for the way back,
+        or its states between layers where they are run again.
+    """
+
+    def __init__(
+        self,
+        runner: LayerwiseRunner,
+        cuts: Sequence[GroupCut],
+        names: Sequence[Sequence[str]],
+        *,
+        recompute: bool,
+    ) -> None:
+        import torch
+
+        self._runner, self._cuts, self._names, self._recompute = runner, cuts, names, recompute
+        self._architecture = architecture = runner.weights.architecture
+        tensors = architecture.tensors
+        self._rows = {
+            (layer, name): tensors[f"{architecture.layer_names[layer]}.{name}"].shape[0]
+            for layer, of_layer in enumerate(names)
+            for name in of_layer
+        }
+        self._sizes = [size for cut in cuts for size in cut.down.shape]
+        count = sum(self._sizes) + sum(self._rows.values())
+        self.scales = torch.ones(count, device=runner.device)
+        self._begins = runner.states("fit")
+        self._dense = self._answers(self._begins)
+
+    def tune(self, count: int, steps: FinishedSteps) -> ScaleTuning:
+        """Find the scales; those are kept that do best on the rows that choose.
+
+        Args:
+            count: Rows that are tuned on.
+            steps: Where steps that are done are kept.
+
+        Raises:
+            RunError: An answer is not finite.
+        """
+        import torch
+
+        choosing = range(count, len(self._begins))
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+        batches = order.split(STEP_ROWS)
+        state = steps.begun(self.scales) or TuningState.at(self.scales, self._mean(choosing))
+        self.scales, pace = state.scales, _Pace(len(batches) - state.step)
+        for step in range(state.step, len(batches)):
+            gradient = sum(self._gradient(int(row)) for row in batches[step])
+            share = min(1.0, (step + 1) / WARM_UP) * (1 - step / len(batches))
+            state.move(gradient / len(batches[step]), RATE * share)
+            if step + 1 in (len(batches) // 2, len(batches)):
+                state.judge(self._mean(choosing))
+            steps.keep(state)
+            pace.step()
+        self.scales = state.best
+        return ScaleTuning(
+            tokens=sum(rows.batch.tokens for rows, _ in self._begins[:count]),
+            steps=len(batches),
+            kept_step=state.best_step,
+            before=state.errors[0],
+            after=min(state.errors),
+        )
+
+    def folded(self) -> list[GroupCut]:
+        """The cuts with the scales in their down_proj.
+
+        Raises:
+            CheckpointError: A weight becomes too large for its dtype.
+        """
+        import torch
+
+        cuts = []
+        for group, cut in enumerate(self._cuts):
+            down = self._scaled_down(group).to(cut.down.dtype).cpu()
+            if not torch.isfinite(down).all():
+                where = self._architecture.groups[group].name
+                raise CheckpointError(
+                    f"{where}: with its scales the refit has values too large for {down.dtype}"
+                )
+            cuts.append(replace(cut, down=down))
+        return cuts
+
+    def rows(self) -> RowScales:
+        """The scales of tensors other than down_proj."""
+        import torch
+
+        vector = self.scales.detach()[sum(self._sizes) :].cpu()
+        return dict(zip(self._rows, torch.split(vector, [*self._rows.values()]), strict=True))
+
+    def through(self, layer: int, states: BatchStates) -> BatchStates:
+        """Hidden states behind a layer of the cut with its scales."""
+        cuts, module = cuts_of_layer(self._architecture, self._cuts, layer), self._runner.module
+        with self._runner.held(layer), temporarily_cut(module, self._architecture, cuts):
+            return self._runner.through(layer, states, self._tensors(layer, cuts))
+
+    def _scaled_down(self, group: int) -> Tensor:
+        """A group's down_proj with its scales, in float32."""
+        import torch
+
+        vector = self.scales[: sum(self._sizes)]
+        rows, columns = torch.split(vector, self._sizes)[2 * group : 2 * group + 2]
+        return rows[:, None] * self._cuts[group].down.to(rows) * columns
+
+    def _tensors(self, layer: int, cuts: Mapping[int, GroupCut]) -> Mapping[str, Tensor]:
+        """What takes the place of tensors of a layer that is cut, by their names in it."""
+        import torch
+
+        begin = f"{self._architecture.layer_names[layer]}."
+        down = {group: self._scaled_down(group) for group in cuts}
+        keep = {group: cut.keep for group, cut in cuts.items()}
+        result = {}
+        for name in {self._architecture.groups[group].down for group in cuts}:
+            stored: Any = getattr(*owner_of(self._runner.module, name))
+            narrow = narrow_tensor(self._architecture, name, stored, keep, down)
+            result[name.removeprefix(begin)] = narrow
+        vectors = torch.split(self.scales[sum(self._sizes) :], [*self._rows.values()])
+        for (of_layer, name), vector in zip(self._rows, vectors, strict=True):
+            if of_layer == layer:
+                whole: Any = getattr(*owner_of(self._runner.module, begin + name))
+                result[name] = scaled_rows(whole.detach(), vector)
+        return result
+
+    def _answers(self, states: BatchStates) -> list[Tensor]:
+        """Final hidden states of the dense model, row by row."""
+        for layer in range(self._architecture.layers):
+            states = self._runner.through(layer, states)
+        return [rows.unpadded(hidden) for rows, hidden in states]
+
+    def _gradient(self, row: int) -> Tensor:
+        """Of the divergence on a row, by the scales."""
+        import torch
+
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(self._divergence(row), self.scales)
+        if not gradient.isfinite().all():
+            raise RunError("the gradient of the scales is not finite on the calibration text")
+        return gradient
+
+    def _mean(self, rows: range) -> float:
+        """The mean divergence on some rows."""
+        result = sum(float(self._divergence(row)) for row in rows) / len(rows)
+        if not math.isfinite(result):
+            raise RunError("the logits of the model are not finite on its calibration text")
+        return result
+
+    def _divergence(self, row: int) -> Tensor:
+        """Mean KL divergence of the next token over the tokens of a row, dense from cut."""
+        rows, hidden = self._begins[row]
+        for layer in range(self._architecture.layers):
+            hidden = self._behind(layer, rows, hidden)
+        states = (self._dense[row], rows.unpadded(hidden))
+        dense, own = (self._runner.logits(each).float().log_softmax(-1) for each in states)
+        return (dense.exp() * (dense - own)).sum(-1).mean()
+
+    def _behind(self, layer: int, rows: Any, hidden: Tensor) -> Tensor:
+        """The hidden states of a row behind a layer."""
+        from torch.utils.checkpoint import checkpoint
+
+        def run(hidden: Tensor) -> Tensor:
+            return self.through(layer, [(rows, hidden)])[0][1]
+
+        if not self._recompute:
+            return run(hidden)
+        behind: Tensor = checkpoint(run, hidden, use_reentrant=False)
+        return behind
+
+
+class _Pace:
+    """Says how many steps there are, and after the first how long the others take."""
+
+    def __init__(self, steps: int) -> None:
+        self._left, self._start, self._tells = steps, time.monotonic(), steps > 1
+        notice(f"Rows of the weights are scaled next, in {counted(steps, 'step')}.")
+
+    def step(self) -> None:
+        """One more is done."""
+        self._left -= 1
+        if self._tells:
+            minutes = math.ceil((time.monotonic() - self._start) * self._left / 60)
+            notice(f"Scaling: {counted(self._left, 'step')} left, about {minutes} min.")
+            self._tells = False

@@ -63,9 +63,9 @@ def cut_group(
 
 
 def scaled_rows(tensor: Tensor, scales: Float[Tensor, " rows"]) -> Tensor:
-    """A tensor with its rows, of a vector its elements, multiplied by scales in float32."""
+    """A tensor with its rows, of a vector its elements, multiplied by scales, in their dtype."""
     shape = (-1, *[1] * (tensor.dim() - 1))
-    return (tensor.float() * scales.to(tensor.device).view(shape)).to(tensor.dtype)
+    return (scales.to(tensor.device).view(shape) * tensor).to(tensor.dtype)
 
 
 def zero_padded(tensor: Tensor, cut: TensorCut, width: int) -> Tensor:

@@ -206,7 +206,9 @@ def _refit_lines(refit: Refit) -> str:
         f"{refit.plan.unit} {worst} (`widthwise_refit.json`; `widthwise inspect` checks the "
         "weights)\n"
         f"- calibration: {texts}\n"
-    ) + "".join(f"- lost by the cut: {loss}\n" for loss in refit.losses)
+        + (f"- rows of matrices and norms scaled: {refit.scales}\n" if refit.scales else "")
+        + "".join(f"- lost by the cut: {loss}\n" for loss in refit.losses)
+    )
 
 
 def license_lines(checkpoint: Checkpoint) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import CheckpointError
 from ...io import from_plain
-from ..refit_result import CalibrationSource, TextLoss
+from ..refit_result import CalibrationSource, ScaleTuning, TextLoss
 from ..weights import CHUNK_BYTES, down_rows
 from .reader import Checkpoint, read_json
 
@@ -49,6 +49,7 @@ class RefitRecord:
         calibration: The calibration text.
         layers: How well each layer was fitted, and its weight.
         losses: What all of the cut loses on each text.
+        scales: How scales of rows were found; None where nothing was scaled.
 
     Raises:
         ValueError: Another format.
@@ -61,6 +62,7 @@ class RefitRecord:
     calibration: tuple[CalibrationSource, ...]
     layers: tuple[RefittedLayer, ...]
     losses: tuple[TextLoss, ...] = field(default=(), metadata={"added_later": True})
+    scales: ScaleTuning | None = field(default=None, metadata={"added_later": True})
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
@@ -86,14 +88,17 @@ def describe(refit: Refit, dtype: Any = None) -> RefitRecord:
         calibration=refit.parts,
         layers=tuple(layers),
         losses=refit.losses,
+        scales=refit.scales,
     )
 
 
 def plain(record: RefitRecord) -> dict[str, Any]:
-    """A record as JSON takes it; tokens are stated of experts alone, losses where there are any."""
+    """A record as JSON takes it; tokens are stated of experts alone, the rest where there is any."""
     data = asdict(record)
     if not record.losses:
         del data["losses"]
+    if record.scales is None:
+        del data["scales"]
     for layer in data["layers"]:
         if layer["tokens"] is None:
             del layer["tokens"]

@@ -91,7 +91,9 @@ def scaled(
     if not tuned:
         notice("Nothing is scaled after the refit, as half of the text is a single row.")
         return None
-    measured = [each for part in text.mixed or (text,) for each in spread(part.held_out, READ_TOKENS)]
+    measured = [
+        each for part in text.mixed or (text,) for each in spread(part.held_out, READ_TOKENS)
+    ]
     read = replace(text, fit=(*tuned, *choosing), held_out=tuple(measured), mixed=())
     with LayerwiseRunner.of(model, read) as runner:
         meter = LossMeter(runner, text)
@@ -269,11 +271,14 @@ class ScaleTuner:
 
     def _divergence(self, row: int) -> Tensor:
         """Mean KL divergence of the next token over the tokens of a row, dense from cut."""
+        import torch
+
         rows, hidden = self._begins[row]
         for layer in range(self._architecture.layers):
             hidden = self._behind(layer, rows, hidden)
         states = (self._dense[row], rows.unpadded(hidden))
-        dense, own = (self._runner.logits(each).float().log_softmax(-1) for each in states)
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        dense, own = (self._runner.logits(each).to(wide).log_softmax(-1) for each in states)
         return (dense.exp() * (dense - own)).sum(-1).mean()
 
     def _behind(self, layer: int, rows: Any, hidden: Tensor) -> Tensor:

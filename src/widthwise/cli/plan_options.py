@@ -34,6 +34,7 @@ from ..prune import (
     weights_advised,
 )
 from ..prune.calibration import BLOCK_TOKENS, TOKENS, check_source
+from ..prune.refitting import predicts
 from .options import flag, is_typed, only_given, together
 from .progress_bar import hush_transformers, layer_progress
 
@@ -163,7 +164,9 @@ def build_plan(source: ModelSource, request: PlanRequest, console: Console) -> P
         return make_plan(source, request.spec, progress=progress, **text)
 
 
-def tell_method(source: ModelSource, request: PlanRequest, order: str = "") -> None:
+def tell_method(
+    source: ModelSource, request: PlanRequest, order: str = "", *, scales: bool = False
+) -> None:
     """Say on stderr, before the work, what is done with which text, and what tells how long.
 
     Raises TargetError where the model has no such width.
@@ -172,14 +175,19 @@ def tell_method(source: ModelSource, request: PlanRequest, order: str = "") -> N
         source: The model.
         request: What is asked of it.
         order: In which order layers are refitted.
+        scales: Whether rows of the weights are scaled after it, of a model that has answers.
     """
     criterion, architecture = request.spec.criterion, source.checkpoint.architecture
     request.spec.width(architecture)  # an impossible one is refused, and nothing else is said
     text = request.calibration or "the embedded text"
     is_calibrated = request.refitting or criterion in MOMENT_CRITERIA
     on = f"on up to {request.most_tokens:,} tokens of {text}" if is_calibrated else ""
-    done = f"down_proj is refitted, {order}," if request.refitting else "down_proj is only cut"
-    parts = [f"neurons are chosen by {criterion}", "and", done, on]
+    chosen, done = f"neurons are chosen by {criterion}", "and down_proj is only cut"
+    if request.refitting and scales and predicts(architecture):
+        chosen, done = f"{chosen},", f"down_proj is refitted, {order}, and rows are scaled,"
+    elif request.refitting:
+        done = f"and down_proj is refitted, {order},"
+    parts = [chosen, done, on]
     if not is_calibrated and criterion not in CALIBRATED:
         parts[0] += ", without text,"
     long = f"; {architecture.layers} layers, and from the first on the time that is left is shown"

@@ -16,6 +16,8 @@ from .calibration.answers import JUDGED_TOKENS, READ_TOKENS
 from .calibration.moments import Moments
 from .calibration.state_storage import MEMORY_BYTES
 from .calibration.text import BATCH_BLOCKS, BLOCK_TOKENS
+from .refitting.scalable import predicts
+from .refitting.scale_tuner import HELD_OUT, MOST_TOKENS
 from .selection import planned_width
 from .sensitivity import MEASURED_WIDTHS
 from .spec import PruneSpec
@@ -97,6 +99,7 @@ class CutEstimate:
         refitted: bool = True,
         sequential: bool = True,
         by_layers: bool = False,
+        scales: bool = False,
     ) -> CutEstimate:
         """What a cut to one width takes on one text of so many tokens.
 
@@ -108,6 +111,7 @@ class CutEstimate:
             refitted: Whether down_proj is refitted, as `prune` does, and not only a plan made.
             sequential: Whether each layer is refitted behind those already cut.
             by_layers: Whether widths by layers are chosen first, as `per_layer` does.
+            scales: Whether rows of the weights are scaled after the refit.
 
         Raises:
             TargetError: The model has no such width.
@@ -115,10 +119,14 @@ class CutEstimate:
         """
         cut = _Cut(architecture, spec, tokens, dtype)
         work = cut.work(is_refitted=refitted, is_sequential=sequential)
+        if by_layers:
+            work += cut.allocation_work()
+        if refitted and scales and predicts(architecture):
+            work += cut.scaling_work()
         kept, result = (cut.kept_bytes, cut.result_bytes) if refitted else (0, 0)
         return cls(
             tokens=tokens,
-            work=cut.allocation_work() + work if by_layers else work,
+            work=work,
             memory_bytes=cut.memory_bytes(is_refitted=refitted),
             least_bytes=cut.least_bytes(is_refitted=refitted),
             state_bytes=max(0, cut.state_bytes - MEMORY_BYTES),
@@ -250,6 +258,28 @@ class _Cut:
             factors=refits[0],
             products=refits[1],
             numbers=numbers,
+        )
+
+    def scaling_work(self) -> CutWork:
+        """Operations of scales: a dense pass, and each row forth, once more, and back."""
+        model, rows = self.architecture, min(MOST_TOKENS, self.read // 2)
+        whole, cut = (
+            token_flops(model, each, context=BLOCK_TOKENS) for each in (None, self.widths)
+        )
+        measured = min(READ_TOKENS, self.read // 2)
+        trial = _TRIAL_PASSES * min(_TRIAL_ROWS * BLOCK_TOKENS, self.read)
+        # Back costs twice what forth does, but gate and up have no gradients of their own.
+        unscaled = 4 * model.hidden_size * sum(g.kept * g.tokens / self.read for g in self.groups)
+        passes = 3 if self.stays else 4
+        dense, tuned = rows + measured + trial, rows * (passes + 3 / HELD_OUT) + measured
+        layers = dense * whole.layers + tuned * cut.layers - rows * unscaled
+        return CutWork(
+            passes=layers + (3 + 6 / HELD_OUT) * rows * whole.head,
+            attention=dense * whole.attention + tuned * cut.attention,
+            moments=2 * min(measured, JUDGED_TOKENS) * whole.head,
+            factors=0.0,
+            products=0.0,
+            numbers=0.0 if self.stays else sum(self.layer_numbers) * (4 + 2 * rows / BLOCK_TOKENS),
         )
 
     def _moment_flops(self, group: _Group) -> float:

@@ -27,6 +27,7 @@ def estimate_cut(
     out: Path | None = None,
     sequential: bool = True,
     by_layers: bool = False,
+    scales: bool = False,
 ) -> CutEstimate:
     """What a calibrated cut of a model takes on this machine, which decides the dtype of its run.
 
@@ -37,6 +38,7 @@ def estimate_cut(
         out: The result, with a refit; None for a plan alone.
         sequential: Whether each layer is refitted behind those already cut.
         by_layers: Whether widths by layers are chosen first.
+        scales: Whether rows of the weights are scaled after the refit.
 
     Raises: as `CutEstimate.of`.
     """
@@ -50,6 +52,7 @@ def estimate_cut(
         refitted=out is not None,
         sequential=sequential,
         by_layers=by_layers,
+        scales=scales,
     )
     if out is None or not is_gguf(out):
         return found

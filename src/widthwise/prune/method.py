@@ -58,6 +58,7 @@ def prune(
     *,
     out: str | Path,
     refit: bool | None = None,
+    scales: bool = True,
     force: bool = False,
     engine: MakeEngine | None = None,
     progress: LayerCallback | None = None,
@@ -65,8 +66,8 @@ def prune(
 ) -> Pruned:
     """Cut a model to a width, and write the result.
 
-    By default, neurons are chosen by `activation` and down_proj is refitted, layer after layer, on
-    the embedded text:
+    By default, neurons are chosen by `activation`, down_proj is refitted, layer after layer, and
+    rows of the weights are scaled, on the embedded text:
 
         done = prune("smollm2", remove="20%", out="narrow")
         done = prune("smollm2", remove="20%", out="by-weights", criterion="ppm")
@@ -80,6 +81,7 @@ def prune(
             the same call then goes on with the layers that were refitted, which lie beside it.
         refit: Whether down_proj is refitted on the text. By default it is where the criterion goes
             by text (`activation`, `obs`).
+        scales: Whether rows of the weights are scaled after a refit, as for `refit`.
         force: Whether a result that is there is replaced.
         engine: Workers among which the text of a refit is divided, as for `refit`.
         progress: Function that is called with each layer that is done, where layers take long.
@@ -114,8 +116,8 @@ def prune(
         return Pruned(path=written, plan=plan, refit=None)
     text["tokens"] = tokens_of(source.checkpoint.architecture, text.get("tokens"))
     tokens = text["tokens"] if is_named(text.get("text")) else 0  # of batches it is not known
-    estimate = estimate_cut(source, spec, tokens, out=path)
-    text["engine"] = engine
+    estimate = estimate_cut(source, spec, tokens, out=path, scales=scales)
+    text |= {"engine": engine, "scales": scales}
     with kept_layers(path, estimate) as work:
         done = _refit(source, spec, text, work, estimate, progress)
         written = prune_checkpoint(source, path, done.plan, refit=done, **how)

@@ -41,7 +41,7 @@ def same(one: Refit, other: Refit) -> bool:
 
 
 def refitted(model: Any, **options: Any) -> Refit:
-    return refit(model, align=1, text=batches(), **{"width": 20, **options})
+    return refit(model, align=1, text=batches(), scales=False, **{"width": 20, **options})
 
 
 def count_moments(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -28,7 +28,7 @@ def test_a_refit_is_better_than_a_cut_in_every_family(family: str) -> None:
     """The last hidden states on the text itself, so that the outcome is not left to chance."""
     model, given = tiny(family), batches()
     before = copy.deepcopy(model.state_dict())
-    done = refit(model, width=20, align=1, text=given)
+    done = refit(model, width=20, align=1, text=given, scales=False)
     assert all(torch.equal(before[name], now) for name, now in model.state_dict().items())
     with torch.no_grad():
         dense, cut, fitted = (
@@ -40,7 +40,9 @@ def test_a_refit_is_better_than_a_cut_in_every_family(family: str) -> None:
 
 def test_biases_stay() -> None:
     model = tiny("llama", mlp_bias=True)
-    narrow = apply(model, (done := refit(model, width=20, align=1, text=batches())).plan, done)
+    narrow = apply(
+        model, (done := refit(model, width=20, align=1, text=batches(), scales=False)).plan, done
+    )
     for dense, cut in zip(model.model.layers, narrow.model.layers, strict=True):
         assert torch.equal(dense.mlp.down_proj.bias, cut.mlp.down_proj.bias)
         assert len(cut.mlp.up_proj.bias) == 20
@@ -49,7 +51,7 @@ def test_biases_stay() -> None:
 def test_each_layer_is_fitted_behind_the_layers_already_cut() -> None:
     """Layer 1 by hand: moments of the model whose layer 0 alone is narrow, solved by numpy."""
     model, given = tiny("llama"), batches()
-    done = refit(model, width=20, align=1, text=given)
+    done = refit(model, width=20, align=1, text=given, scales=False)
     narrow = apply(model, done.plan, done)
     mixed = copy.deepcopy(model)
     mixed.model.layers[0] = narrow.model.layers[0]
@@ -66,7 +68,7 @@ def test_each_layer_is_fitted_behind_the_layers_already_cut() -> None:
     expected = np.linalg.solve(left, moment[s] @ w + mu * w[s]).T
     got = done.down[1].double().numpy()
     np.testing.assert_allclose(got, expected, atol=2e-5 * np.abs(expected).max())  # float32 sums
-    one_pass = refit(model, width=20, align=1, text=given, sequential=False)
+    one_pass = refit(model, width=20, align=1, text=given, scales=False, sequential=False)
     assert torch.equal(one_pass.down[0], done.down[0])
     assert not torch.allclose(one_pass.down[1], done.down[1], rtol=1e-3)
 
@@ -97,13 +99,17 @@ def test_refits_of_a_text_are_those_of_its_calibration(llama: Any) -> None:
 
 def test_each_layer_may_have_a_width_of_its_own(llama: Any) -> None:
     widths = list(range(20, 20 + LAYERS))
-    done = refit(llama, width=20, align=1, text=batches(), sequential=False, widths=widths)
+    done = refit(
+        llama, width=20, align=1, text=batches(), scales=False, sequential=False, widths=widths
+    )
     assert [len(keep) for keep in done.plan.keep] == widths
     assert [down.shape[1] for down in done.down] == widths
     with pytest.raises(PlanError, match="numbers of neurons, 1 to 53 each"):
-        refit(llama, width=20, align=1, text=batches(), widths=[20, *[0] * (LAYERS - 1)])
+        refit(
+            llama, width=20, align=1, text=batches(), scales=False, widths=[20, *[0] * (LAYERS - 1)]
+        )
     with pytest.raises(PlanError, match="numbers of neurons, 1 to 53 each"):
-        refit(llama, width=20, align=1, text=batches(), widths=[True] * LAYERS)
+        refit(llama, width=20, align=1, text=batches(), scales=False, widths=[True] * LAYERS)
 
 
 def test_what_belongs_to_another_model_or_plan_is_refused(llama: Any) -> None:
@@ -147,7 +153,7 @@ def test_a_refit_that_reads_layers_as_it_goes_is_that_of_the_model_in_memory(
     model = tiny_model(family)
     model.save_pretrained(tmp_path)
     text = [inputs(model, seed, 4, 40) for seed in range(6)]
-    whole = refit(model, remove="40%", align=8, text=text)
-    done = refit(str(tmp_path), remove="40%", align=8, text=text)
+    whole = refit(model, remove="40%", align=8, text=text, scales=False)
+    done = refit(str(tmp_path), remove="40%", align=8, text=text, scales=False)
     assert done.plan.keep == whole.plan.keep
     assert all(torch.equal(a, b) for a, b in zip(done.down, whole.down, strict=True))

@@ -93,7 +93,7 @@ def describe(refit: Refit, dtype: Any = None) -> RefitRecord:
 
 
 def plain(record: RefitRecord) -> dict[str, Any]:
-    """A record as JSON takes it; tokens are stated of experts alone, the rest where there is any."""
+    """A record as JSON takes it; tokens of experts alone, other things where there are any."""
     data = asdict(record)
     if not record.losses:
         del data["losses"]

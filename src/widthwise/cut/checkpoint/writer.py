@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -39,8 +38,6 @@ from .stream import BackgroundWriter, Remainder, Stream
 from .write_options import WriteOptions
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ..refit_result import Refit
 
 Progress = Callable[[int], None]
@@ -78,11 +75,10 @@ def write_pruned(
     output = output or WriteOptions()
     is_compact = checkpoint.is_compact or (output.layout == "compact" and not plan.uniform)
     _check(checkpoint, out, is_compact=is_compact)
-    down, dtype = check_refit(plan, refit), output.stored_dtype
+    dtype = output.stored_dtype
     refuse_half_cut(checkpoint.config, checkpoint.architecture)
     padded_to = None if is_compact or plan.uniform else plan.width
-    parts = _parts(checkpoint.architecture, plan, drafts, down, padded_to)
-    parts[0] = replace(parts[0], scales=scales_by_name(checkpoint.architecture, refit))
+    parts = _parts(checkpoint.architecture, plan, refit, drafts, padded_to)
     shards = _shards(_specs(checkpoint, parts, dtype), output.max_shard_bytes)
     _note_size(checkpoint, out, shards, dtype)
     with new_folder(out, force=output.force) as folder:
@@ -121,12 +117,16 @@ def _check(checkpoint: Checkpoint, out: Path, *, is_compact: bool) -> None:
 def _parts(
     was: Architecture,
     plan: Plan,
+    refit: Refit | Literal[False] | None,
     drafts: DraftPlan | None,
-    down: Sequence[Tensor] | None,
     padded_to: int | None,
 ) -> list[Remainder]:
     """What stays of the model, and of its draft layers where it has any."""
-    parts = [Remainder(architecture=was, keep=plan.keep, down=down, padded_to=padded_to)]
+    down, scales = check_refit(plan, refit), scales_by_name(was, refit)
+    model = Remainder(
+        architecture=was, keep=plan.keep, down=down, padded_to=padded_to, scales=scales
+    )
+    parts = [model]
     if was.drafts is not None:
         assert drafts is not None, "draft layers are never left out without a word"
         parts.append(Remainder(architecture=was.drafts, keep=drafts.keep))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 READ_TOKENS = 4096  # held-out tokens that are run through the layers of each model, and
 JUDGED_TOKENS = 2048  # of these, evenly spread, whose answers are compared
-_LOGITS_BYTES = 2**26  # of float32 logits of one model made at once
+LOGITS_BYTES = 2**26  # of float32 logits of one model made at once
 
 
 def log_ratios(
@@ -37,7 +37,7 @@ def log_ratios(
     head = runner.logits
     with exact_projection(runner.module):
         vocabulary = head(dense[:1]).shape[-1]
-        step = max(1, _LOGITS_BYTES // (4 * vocabulary))
+        step = max(1, LOGITS_BYTES // (4 * vocabulary))
         for start in range(0, len(dense), step):
             rows = slice(start, start + step)
             own = torch.log_softmax(head(dense[rows]).float(), dim=-1)

@@ -3,6 +3,7 @@
 from .layer_fit import RIDGES, GroupCut, group_cuts, neuron_order, temporarily_cut
 from .refit import refit, refits
 from .ridge import Removal, Ridge, obs_order, output_power
+from .scalable import predicts
 
 __all__ = [
     "RIDGES",
@@ -13,6 +14,7 @@ __all__ = [
     "neuron_order",
     "obs_order",
     "output_power",
+    "predicts",
     "refit",
     "refits",
     "temporarily_cut",

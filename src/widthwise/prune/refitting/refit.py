@@ -32,6 +32,7 @@ from .finished_layers import FinishedLayers
 from .finished_steps import FinishedSteps
 from .layer_fit import GroupCut, group_cuts, neuron_order, temporarily_cut
 from .loss_meter import LossMeter
+from .scalable import predicts
 from .scale_tuner import scaled
 
 if TYPE_CHECKING:
@@ -107,18 +108,10 @@ def refit(
                 cuts += _walked(runner, layer, done, cut, meter, sequential=sequential).values()
             losses = meter.losses() if meter else ()
         made = _refit(weights, spec, cuts, read.summaries, sequential=sequential)
-        with_scales = None
-        if scales and weights.architecture.is_causal and len(weights.architecture.stacks) == 1:
-            with_scales = scaled(opened, read, cuts, FinishedSteps(work, inputs))
-        if with_scales is None:
-            return replace(made, losses=losses)
-        return replace(
-            made,
-            down=tuple(cut.down for cut in with_scales.cuts),
-            losses=with_scales.losses,
-            scales=with_scales.tuning,
-            rows=with_scales.rows,
-        )
+        made = replace(made, losses=losses)
+        if scales and predicts(weights.architecture):
+            return scaled(opened, read, cuts, made, FinishedSteps(work, inputs))
+        return made
 
 
 def _walked(

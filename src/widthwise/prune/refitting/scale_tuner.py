@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ...cut import RowScales, ScaleTuning, TextLoss, narrow_tensor, owner_of, scaled_rows
+from ...cut import Refit, RowScales, ScaleTuning, narrow_tensor, owner_of, scaled_rows
 from ...errors import CheckpointError, RunError
 from ...notices import notice
 from ...stats import counted
-from ..calibration.answers import READ_TOKENS
+from ..calibration.answers import LOGITS_BYTES, READ_TOKENS
 from ..calibration.layerwise import LayerwiseRunner, spread
 from ..calibration.text import CalibrationText
 from ..calibration.token_batch import TokenBatch
@@ -31,23 +31,6 @@ RATE, WARM_UP = 5e-3, 5  # the highest rate, and the steps until it is reached
 MOST_TOKENS = 32_768
 STEP_ROWS = 2
 HELD_OUT = 16  # of so many rows, one chooses the state that is kept, and is not tuned on
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScaledCut:
-    """A cut with its scales.
-
-    Attributes:
-        cuts: The groups, in order, with the scales in their down_proj.
-        rows: Those of other tensors.
-        tuning: How they were found.
-        losses: What the cut with them loses.
-    """
-
-    cuts: Sequence[GroupCut]
-    rows: RowScales
-    tuning: ScaleTuning
-    losses: tuple[TextLoss, ...]
 
 
 def tuning_rows(text: CalibrationText) -> tuple[list[TokenBatch], list[TokenBatch]]:
@@ -69,9 +52,10 @@ def scaled(
     model: OpenedModel,
     text: CalibrationText,
     cuts: Sequence[GroupCut],
+    refit: Refit,
     steps: FinishedSteps,
-) -> ScaledCut | None:
-    """A cut whose weights are scaled by rows so that it answers better.
+) -> Refit:
+    """A refit whose weights are scaled by rows so that the cut answers better.
 
     Of a GGUF file down_proj alone is scaled, as all but the blocks stays there bit for bit.
 
@@ -79,9 +63,9 @@ def scaled(
         model: The dense model, causal and of one stack of layers.
         text: What the refit was made from.
         cuts: Its groups, in order.
+        refit: The same with all that is known of it, which stays where half of the text is a single
+            row.
         steps: Where steps that are done are kept.
-
-    Returns: None where half of the text is a single row.
 
     Raises:
         RunError: An answer is not finite.
@@ -90,7 +74,7 @@ def scaled(
     tuned, choosing = tuning_rows(text)
     if not tuned:
         notice("Nothing is scaled after the refit, as half of the text is a single row.")
-        return None
+        return refit
     measured = [
         each for part in text.mixed or (text,) for each in spread(part.held_out, READ_TOKENS)
     ]
@@ -104,8 +88,12 @@ def scaled(
         tuning = tuner.tune(len(tuned), steps)
         for layer in range(model.weights.architecture.layers):
             meter.pass_cut(layer, tuner.through)
-        return ScaledCut(
-            cuts=tuner.folded(), rows=tuner.rows(), tuning=tuning, losses=meter.losses()
+        return replace(
+            refit,
+            down=tuple(cut.down for cut in tuner.folded()),
+            rows=tuner.rows(),
+            scales=tuning,
+            losses=meter.losses(),
         )
 
 
@@ -152,6 +140,7 @@ class ScaleTuner:
         self.scales = torch.ones(count, device=runner.device)
         self._begins = runner.states("fit")
         self._dense = self._answers(self._begins)
+        self._vocabulary = runner.logits(self._dense[0][:1]).shape[-1]
 
     def tune(self, count: int, steps: FinishedSteps) -> ScaleTuning:
         """Find the scales; those are kept that do best on the rows that choose.
@@ -253,33 +242,53 @@ class ScaleTuner:
         return [rows.unpadded(hidden) for rows, hidden in states]
 
     def _gradient(self, row: int) -> Tensor:
-        """Of the divergence on a row, by the scales."""
+        """Of the divergence on a row, by the scales; from its final states on in parts."""
         import torch
 
         with torch.enable_grad():
-            (gradient,) = torch.autograd.grad(self._divergence(row), self.scales)
+            own, slopes = self._final(row), []
+            for tokens in self._parts(own):
+                part = own[tokens].detach().requires_grad_()
+                value = self._compared(row, tokens, part) / len(own)
+                slopes += torch.autograd.grad(value, part)
+            (gradient,) = torch.autograd.grad(own, self.scales, torch.cat(slopes))
         if not gradient.isfinite().all():
             raise RunError("the gradient of the scales is not finite on the calibration text")
         return gradient
 
     def _mean(self, rows: range) -> float:
         """The mean divergence on some rows."""
-        result = sum(float(self._divergence(row)) for row in rows) / len(rows)
+        result = sum(map(self._divergence, rows)) / len(rows)
         if not math.isfinite(result):
             raise RunError("the logits of the model are not finite on its calibration text")
         return result
 
-    def _divergence(self, row: int) -> Tensor:
+    def _divergence(self, row: int) -> float:
         """Mean KL divergence of the next token over the tokens of a row, dense from cut."""
-        import torch
+        own = self._final(row)
+        parts = (self._compared(row, tokens, own[tokens]) for tokens in self._parts(own))
+        return float(sum(map(float, parts))) / len(own)
 
+    def _final(self, row: int) -> Tensor:
+        """Final hidden states of the cut with its scales on a row."""
         rows, hidden = self._begins[row]
         for layer in range(self._architecture.layers):
             hidden = self._behind(layer, rows, hidden)
-        states = (self._dense[row], rows.unpadded(hidden))
-        wide = torch.promote_types(hidden.dtype, torch.float32)
-        dense, own = (self._runner.logits(each).to(wide).log_softmax(-1) for each in states)
-        return (dense.exp() * (dense - own)).sum(-1).mean()
+        return rows.unpadded(hidden)
+
+    def _parts(self, states: Tensor) -> list[slice]:
+        """Tokens whose logits are made at once."""
+        step = max(1, LOGITS_BYTES // (4 * self._vocabulary))
+        return [slice(start, start + step) for start in range(0, len(states), step)]
+
+    def _compared(self, row: int, tokens: slice, own: Tensor) -> Tensor:
+        """The sum of the divergence over some tokens of a row, from their final hidden states."""
+        import torch
+
+        wide = torch.promote_types(own.dtype, torch.float32)
+        states = (self._dense[row][tokens], own)
+        dense, logs = (self._runner.logits(each).to(wide).log_softmax(-1) for each in states)
+        return (dense.exp() * (dense - logs)).sum()
 
     def _behind(self, layer: int, rows: Any, hidden: Tensor) -> Tensor:
         """The hidden states of a row behind a layer."""

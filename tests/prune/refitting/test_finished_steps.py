@@ -1,0 +1,52 @@
+"""A tuning of scales that was ended goes on after the steps that are done, to the same bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from every_family import tiny_model
+from family_trials import inputs
+from layered_models import batches
+
+from widthwise import refit
+from widthwise.prune.refitting.scale_tuner import ScaleTuner
+
+
+class Ended(Exception):
+    pass
+
+
+def test_a_tuning_that_was_ended_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model("llama")
+    given = [inputs(model, seed, 4, 40) for seed in range(8)]
+    whole = refit(model, width=24, align=1, text=given)
+    step = ScaleTuner._gradient
+    seen: list[int] = []
+
+    def gradient(self: ScaleTuner, row: int) -> torch.Tensor:
+        seen.append(row)
+        if len(seen) == 6:
+            raise Ended
+        return step(self, row)
+
+    monkeypatch.setattr(ScaleTuner, "_gradient", gradient)
+    with pytest.raises(Ended):
+        refit(model, width=24, align=1, text=given, work=tmp_path)
+    done = refit(model, width=24, align=1, text=given, work=tmp_path)
+    assert done.scales == whole.scales
+    assert all(torch.equal(a, b) for a, b in zip(done.down, whole.down, strict=True))
+    assert len(seen) == 6 + 15 - 4  # two steps of two rows each were kept
+
+
+def test_a_state_that_cannot_be_read_or_is_of_another_refit_is_not_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    model, given = tiny_model("llama"), batches()
+    whole = refit(model, width=24, align=1, text=given)
+    refit(model, width=20, align=1, text=given, work=tmp_path)
+    done = refit(model, width=24, align=1, text=given, work=tmp_path)
+    assert done.scales == whole.scales
+    (tmp_path / "scales.tensors").write_bytes(b"half")
+    assert refit(model, width=24, align=1, text=given, work=tmp_path).scales == whole.scales

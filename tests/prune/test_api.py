@@ -122,9 +122,25 @@ def test_a_criterion_that_goes_by_text_is_refitted_and_others_are_not(
     assert (f"on up to 2,048 tokens of {text}; 3 layers, and" in first) == bool(texts)
 
 
+@pytest.mark.parametrize("scales", [True, False])
+def test_rows_are_scaled_unless_told_otherwise(
+    scales: bool, tiny_checkpoint: Path, text: Path, tmp_path: Path
+) -> None:
+    words = [*WIDTH, "--calibration", text, "--tokens", 2048, "-o", tmp_path / "out"]
+    result = run("prune", tiny_checkpoint, *words, *([] if scales else ["--no-scales"]))
+    assert result.exit_code == 0, result.output
+    record = inspected(tmp_path / "out")
+    assert record is not None
+    assert ("scales" in record, record["verified"]) == (scales, True)
+    said = [line for line in result.stderr.splitlines() if line.startswith("Scaled: ")]
+    assert len(said) == scales
+    assert ("and rows are scaled," in result.stderr.splitlines()[0]) == scales
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
+        (["--criterion", "ppm", "--scales"], 2, "--scales is for what is refitted, and nothing is"),
         (["--refit", "--calibration", "absent"], 1, "absent: no such file or folder of text"),
         (["--refit", "--tokens", "100"], 1, "--tokens must be at least 1024; got 100"),
         (["--refit", "--plan", "plan.json"], 2, "--plan already holds every choice"),

@@ -18,7 +18,7 @@ from llama_cpp import CLOSE, greedy_of_file, greedy_of_model
 from tiny_gguf import requantized, write_gguf
 
 import widthwise
-from widthwise.cut import Plan, apply
+from widthwise.cut import Plan, Refit, apply
 from widthwise.cut.checkpoint import resolve_model
 from widthwise.cut.gguf import down_alignment, export_gguf, write_pruned_gguf
 from widthwise.errors import CheckpointError, OutputError, PlanError, UnsupportedModelError
@@ -105,11 +105,22 @@ def test_a_file_that_was_cut_is_cut_again_and_states_the_last_cut(
 def test_a_refit_takes_the_place_of_down(model: Any, tmp_path: Path) -> None:
     batches = [{"input_ids": torch.randint(3, VOCAB, (4, 40))} for _ in range(6)]
     done = refit(resolve_model(tmp_path / "tiny.gguf"), width=64, text=batches, tokenizer=None)
+    assert done.scales
+    assert not done.rows  # down alone is scaled
     prune_gguf(tmp_path / "tiny.gguf", tmp_path / "out.gguf", done.plan, refit=done)
     fields, tensors = read(tmp_path / "out.gguf")
     assert fields["widthwise.refitted"] is True
     for layer, down in enumerate(done.down):
         assert np.array_equal(tensors[f"blk.{layer}.ffn_down.weight"].data, down.float().numpy())
+
+
+def test_scales_of_what_is_kept_are_refused(model: Any, tmp_path: Path) -> None:
+    batches = [{"input_ids": torch.randint(3, VOCAB, (4, 40))} for _ in range(6)]
+    done = refit(resolve_model(tmp_path / "tiny.gguf"), width=64, text=batches, tokenizer=None)
+    odd = Refit(**{**vars(done), "rows": {(0, "input_layernorm.weight"): torch.ones(HIDDEN)}})
+    with pytest.raises(PlanError, match=r"scales for rows of 1 tensors that a \.gguf file keeps"):
+        prune_gguf(tmp_path / "tiny.gguf", tmp_path / "out.gguf", odd.plan, refit=odd)
+    assert not (tmp_path / "out.gguf").exists()
 
 
 def test_widths_by_layers_are_an_array(model: Any, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...arch import Architecture
 from ...assets import architecture_of, gguf_reader
-from ...errors import CheckpointError, OutputError
+from ...errors import CheckpointError, OutputError, PlanError
 from ...io import check_new_file, replace_file
 from ...notices import notice
 from ..plan import Plan
@@ -116,7 +116,7 @@ def write_pruned_gguf(
         progress: Function that is called with the bytes read since the last call.
 
     Raises:
-        PlanError: The refit belongs to another plan.
+        PlanError: The refit belongs to another plan, or scales what is kept.
         UnsupportedModelError: The vocabulary is not stored twice, or llama.cpp needs both.
         CheckpointError: The file does not hold the blocks of the plan, or a down holds NaN, Inf or
             numbers too large for its type.
@@ -124,7 +124,7 @@ def write_pruned_gguf(
 
     Cost: each byte of the parent is read once; memory is that of one down in float32.
     """
-    down = check_refit(plan, refit)
+    down = _down_of(plan, refit)
     _check_place(source, out, force=force)
     copies = two_copies(source) if tie_embeddings else None
     reader = gguf_reader(source)
@@ -150,6 +150,20 @@ def write_pruned_gguf(
         error=job.error,
         copies=copies,
     )
+
+
+def _down_of(plan: Plan, refit: Refit | Literal[False] | None) -> Sequence[Tensor] | None:
+    """The refitted downs by groups, or None where there are none.
+
+    Raises:
+        PlanError: The refit belongs to another plan, or scales what is kept.
+    """
+    if refit and refit.rows:
+        raise PlanError(
+            f"the refit has scales for rows of {len(refit.rows)} tensors that a .gguf file keeps "
+            "bit for bit: refit the .gguf file itself, or without scales"
+        )
+    return check_refit(plan, refit)
 
 
 def _check_place(source: Path, out: Path, *, force: bool) -> None:

@@ -16,7 +16,6 @@ import tiny_photos
 from call_climbs import climbing_calls
 from command_line import piqa_at_ppm, run
 
-from widthwise.cli import tinynet_search
 from widthwise.runs import InProcess
 
 pytestmark = pytest.mark.usefixtures("quick_ceilings")
@@ -55,10 +54,10 @@ def test_a_photo_is_trained_on_without_a_call_back(
 ) -> None:
     tiny_photos.register(monkeypatch)
     photos = tiny_photos.save_sets(tmp_path / "photos")
-    monkeypatch.setattr(tinynet_search, "_devices", lambda workers: ("cpu",))
     monkeypatch.setattr("widthwise.runs.Processes", lambda make, devices: InProcess(make, "cpu"))
     words = ["tinynet", "search", "--data", photos, "--family", "toy", "--pixels", "8-32"]
     words += ["--nets", 2, "--budgets", "200k", "--seeds", 0, "--epochs", 1, "-o", tmp_path / "out"]
+    words += ["--workers", 1]
     with climbing_calls() as climbs:
         result = run(*words)
     assert result.exit_code == 0, result.output

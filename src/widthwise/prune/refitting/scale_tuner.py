@@ -156,13 +156,13 @@ class ScaleTuner:
 
         choosing = range(count, len(self._begins))
         order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
-        batches = order.split(STEP_ROWS)
+        batches = torch.split(order, STEP_ROWS)
         state = steps.begun(self.scales) or TuningState.at(self.scales, self._mean(choosing))
         self.scales, pace = state.scales, _Pace(len(batches) - state.step)
         for step in range(state.step, len(batches)):
-            gradient = sum(self._gradient(int(row)) for row in batches[step])
+            gradients = [self._gradient(int(row)) for row in batches[step]]
             share = min(1.0, (step + 1) / WARM_UP) * (1 - step / len(batches))
-            state.move(gradient / len(batches[step]), RATE * share)
+            state.move(torch.stack(gradients).mean(0), RATE * share)
             if step + 1 in (len(batches) // 2, len(batches)):
                 state.judge(self._mean(choosing))
             steps.keep(state)
@@ -246,7 +246,8 @@ class ScaleTuner:
         import torch
 
         with torch.enable_grad():
-            own, slopes = self._final(row), []
+            own = self._final(row)
+            slopes: list[Tensor] = []
             for tokens in self._parts(own):
                 part = own[tokens].detach().requires_grad_()
                 value = self._compared(row, tokens, part) / len(own)

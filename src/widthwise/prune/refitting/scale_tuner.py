@@ -127,17 +127,14 @@ class ScaleTuner:
     ) -> None:
         import torch
 
-        self._runner, self._cuts, self._names, self._recompute = runner, cuts, names, recompute
+        self._runner, self._cuts, self._recompute = runner, cuts, recompute
         self._architecture = architecture = runner.weights.architecture
         tensors = architecture.tensors
-        self._rows = {
-            (layer, name): tensors[f"{architecture.layer_names[layer]}.{name}"].shape[0]
-            for layer, of_layer in enumerate(names)
-            for name in of_layer
-        }
+        self._others = [(layer, name) for layer, inside in enumerate(names) for name in inside]
+        owners = architecture.layer_names
         self._sizes = [size for cut in cuts for size in cut.down.shape]
-        count = sum(self._sizes) + sum(self._rows.values())
-        self.scales = torch.ones(count, device=runner.device)
+        self._sizes += [tensors[f"{owners[i]}.{name}"].shape[0] for i, name in self._others]
+        self.scales = torch.ones(sum(self._sizes), device=runner.device)
         self._begins = runner.states("fit")
         self._dense = self._answers(self._begins)
         self._vocabulary = runner.logits(self._dense[0][:1]).shape[-1]
@@ -184,9 +181,9 @@ class ScaleTuner:
         """
         import torch
 
-        cuts = []
+        cuts, vectors = [], self._vectors()
         for group, cut in enumerate(self._cuts):
-            down = self._scaled_down(group).to(cut.down.dtype).cpu()
+            down = self._scaled_down(group, vectors).to(cut.down.dtype).cpu()
             if not torch.isfinite(down).all():
                 where = self._architecture.groups[group].name
                 raise CheckpointError(
@@ -197,39 +194,49 @@ class ScaleTuner:
 
     def rows(self) -> RowScales:
         """The scales of tensors other than down_proj."""
-        import torch
+        vectors = self._vectors()[2 * len(self._cuts) :]
+        return {key: each.cpu() for key, each in zip(self._others, vectors, strict=True)}
 
-        vector = self.scales.detach()[sum(self._sizes) :].cpu()
-        return dict(zip(self._rows, torch.split(vector, [*self._rows.values()]), strict=True))
+    def through(
+        self, layer: int, states: BatchStates, vectors: Sequence[Tensor] = ()
+    ) -> BatchStates:
+        """Hidden states behind a layer of the cut with its scales.
 
-    def through(self, layer: int, states: BatchStates) -> BatchStates:
-        """Hidden states behind a layer of the cut with its scales."""
+        Args:
+            layer: The layer.
+            states: Before it.
+            vectors: The scales of each tensor, where they were divided already.
+        """
+        vectors = vectors or self._vectors()
         cuts, module = cuts_of_layer(self._architecture, self._cuts, layer), self._runner.module
         with self._runner.held(layer), temporarily_cut(module, self._architecture, cuts):
-            return self._runner.through(layer, states, self._tensors(layer, cuts))
+            return self._runner.through(layer, states, self._tensors(layer, cuts, vectors))
 
-    def _scaled_down(self, group: int) -> Tensor:
-        """A group's down_proj with its scales, in float32."""
+    def _vectors(self) -> Sequence[Tensor]:
+        """The scales of rows and of columns of each down_proj, then of rows of other tensors."""
         import torch
 
-        vector = self.scales[: sum(self._sizes)]
-        rows, columns = torch.split(vector, self._sizes)[2 * group : 2 * group + 2]
+        return torch.split(self.scales, self._sizes)
+
+    def _scaled_down(self, group: int, vectors: Sequence[Tensor]) -> Tensor:
+        """A group's down_proj with its scales, in float32."""
+        rows, columns = vectors[2 * group : 2 * group + 2]
         return rows[:, None] * self._cuts[group].down.to(rows) * columns
 
-    def _tensors(self, layer: int, cuts: Mapping[int, GroupCut]) -> Mapping[str, Tensor]:
+    def _tensors(
+        self, layer: int, cuts: Mapping[int, GroupCut], vectors: Sequence[Tensor]
+    ) -> Mapping[str, Tensor]:
         """What takes the place of tensors of a layer that is cut, by their names in it."""
-        import torch
-
         begin = f"{self._architecture.layer_names[layer]}."
-        down = {group: self._scaled_down(group) for group in cuts}
+        down = {group: self._scaled_down(group, vectors) for group in cuts}
         keep = {group: cut.keep for group, cut in cuts.items()}
         result = {}
         for name in {self._architecture.groups[group].down for group in cuts}:
             stored: Any = getattr(*owner_of(self._runner.module, name))
             narrow = narrow_tensor(self._architecture, name, stored, keep, down)
             result[name.removeprefix(begin)] = narrow
-        vectors = torch.split(self.scales[sum(self._sizes) :], [*self._rows.values()])
-        for (of_layer, name), vector in zip(self._rows, vectors, strict=True):
+        others = vectors[2 * len(self._cuts) :]
+        for (of_layer, name), vector in zip(self._others, others, strict=True):
             if of_layer == layer:
                 whole: Any = getattr(*owner_of(self._runner.module, begin + name))
                 result[name] = scaled_rows(whole.detach(), vector)
@@ -272,9 +279,9 @@ class ScaleTuner:
 
     def _final(self, row: int) -> Tensor:
         """Final hidden states of the cut with its scales on a row."""
-        rows, hidden = self._begins[row]
+        (rows, hidden), vectors = self._begins[row], self._vectors()
         for layer in range(self._architecture.layers):
-            hidden = self._behind(layer, rows, hidden)
+            hidden = self._behind(layer, rows, hidden, vectors)
         return rows.unpadded(hidden)
 
     def _parts(self, states: Tensor) -> list[slice]:
@@ -291,12 +298,12 @@ class ScaleTuner:
         dense, logs = (self._runner.logits(each).to(wide).log_softmax(-1) for each in states)
         return (dense.exp() * (dense - logs)).sum()
 
-    def _behind(self, layer: int, rows: Any, hidden: Tensor) -> Tensor:
+    def _behind(self, layer: int, rows: Any, hidden: Tensor, vectors: Sequence[Tensor]) -> Tensor:
         """The hidden states of a row behind a layer."""
         from torch.utils.checkpoint import checkpoint
 
         def run(hidden: Tensor) -> Tensor:
-            return self.through(layer, [(rows, hidden)])[0][1]
+            return self.through(layer, [(rows, hidden)], vectors)[0][1]
 
         if not self._recompute:
             return run(hidden)

@@ -124,7 +124,8 @@ class Bench:
 
         if method in WALKED:
             return walked(self.model, ids, RULES[WALKED[method]], width)
-        return cuts_of(widthwise.refit(self.model, width=width, align=1, text=batches_of(ids)))
+        how: dict[str, Any] = {"width": width, "align": 1, "scales": False}
+        return cuts_of(widthwise.refit(self.model, text=batches_of(ids), **how))
 
 
 def cuts_of(done: Any) -> list[Cut]:

@@ -13,7 +13,7 @@ from widthwise import Nested, apply, make_plan
 from widthwise.arch import Target
 from widthwise.errors import PlanError
 from widthwise.prune import PruneSpec
-from widthwise.prune.refitting import refits
+from widthwise.prune.refitting import refit, refits
 
 
 def refits_of(model: Any, criterion: str = "activation", widths: Any = (KEPT, 7, 40)) -> Any:
@@ -105,3 +105,13 @@ def test_what_cannot_be_sorted_by_is_refused_and_nothing_moves() -> None:
             nested.sort_by(by_chance)
     with pytest.raises(PlanError, match="is closed"):
         nested.sort_by(by_chance)
+
+
+def test_a_refit_with_scales_is_refused() -> None:
+    """They are of tensors that all widths share."""
+    model = tiny("llama")
+    text = [{"input_ids": tokens()} for _ in range(4)]
+    done = refit(model, width=KEPT, align=1, text=text)
+    assert done.rows
+    with Nested(model) as nested, pytest.raises(PlanError, match="make it with scales=False"):
+        nested.sort_by([done])

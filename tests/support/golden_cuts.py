@@ -57,13 +57,14 @@ def of_gguf() -> None:
 
 
 def refitted() -> None:
-    done = refit(_loaded(), width=8, align=1, text=batches())
+    done = refit(_loaded(), width=8, align=1, text=batches(), scales=False)
     prune_checkpoint("parent", "cut", done.plan, refit=done)
 
 
 def refitted_by_layers() -> None:
     found = per_layer(_loaded(), width=8, align=1, text=batches())
-    done = refit(_loaded(), width=8, align=1, text=batches(), widths=found.widths)
+    widths = found.widths
+    done = refit(_loaded(), width=8, align=1, text=batches(), widths=widths, scales=False)
     prune_checkpoint("parent", "cut", done.plan, refit=done, layout="compact")
 
 

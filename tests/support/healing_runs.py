@@ -56,5 +56,6 @@ def save_dense(folder: Path) -> Path:
 
 def save_child(dense: Path, text: Path, folder: Path) -> Path:
     """That model cut and refitted, in float32."""
-    done = refit(dense, width=20, align=1, text=text, tokens=2048, sequential=False)
+    how = {"sequential": False, "scales": False}
+    done = refit(dense, width=20, align=1, text=text, tokens=2048, **how)
     return prune_checkpoint(dense, folder, done.plan, refit=done)

@@ -136,8 +136,8 @@ class Nested(Generic[Model]):
                 keeps as well.
 
         Raises:
-            PlanError: A plan of other weights, none, two of one width, or sets that do not nest;
-                closed, or inside `at`. The neurons then stand as they stood.
+            PlanError: A plan of other weights, none, two of one width, or sets that do not nest; a
+                refit with scales; closed, or inside `at`. The neurons then stand as they stood.
         """
         self._check_free("sort")
         result = {_plan_of(cut).kind_widths: cut for cut in cuts}
@@ -146,6 +146,10 @@ class Nested(Generic[Model]):
             raise PlanError("sort takes one plan or more, each with a different width")
         if not all(plan.uniform for plan in plans):
             raise PlanError("sort takes only plans with the same width in all layers")
+        if any(not isinstance(cut, Plan) and cut.rows for cut in cuts):
+            raise PlanError(
+                "a refit scales rows of tensors that all widths share; make it with scales=False"
+            )
         if any(plan.fingerprint != self._fingerprint for plan in plans):
             raise PlanError(
                 "a plan was made for other GLU weights than those of the model; make a new plan"

@@ -110,7 +110,7 @@ def test_what_cannot_be_sorted_by_is_refused_and_nothing_moves() -> None:
 def test_a_refit_with_scales_is_refused() -> None:
     """They are of tensors that all widths share."""
     model = tiny("llama")
-    text = [{"input_ids": tokens()} for _ in range(4)]
+    text = [{"input_ids": tokens().repeat(4, 1)} for _ in range(4)]
     done = refit(model, width=KEPT, align=1, text=text)
     assert done.rows
     with Nested(model) as nested, pytest.raises(PlanError, match="make it with scales=False"):

@@ -4,9 +4,10 @@ Only the blocks of a Llama-like model are cut, all of them to one width, so that
 as many parameters (FLAP also a bias in down_proj). A seed is a set of blocks of the embedded text
 that no other seed has; all methods are calibrated on these. They are compared by the perplexity of
 WikiText-2's test text and LAMBADA, a fixed sample, as `refit_targets.py` measures it. The rules of
-the others stand in `peers_rules.py`, and `widthwise` is the default of the package. All others take
-the sums of the dense model. Two of them are calibrated layer after layer in their own code, and so
-are `wanda_sp walked` and `grail walked`; `widthwise one-pass` is the default on dense sums.
+the others stand in `peers_rules.py`; `widthwise` is the default of the package, but without scales
+of rows. All others take the sums of the dense model. Two of them are calibrated layer after layer
+in their own code, and so are `wanda_sp walked` and `grail walked`; `widthwise one-pass` is the
+default on dense sums.
 
     python benchmarks/peers.py --data FOLDER -o RESULTS     # FOLDER as evaluate --data
     python benchmarks/peers.py --data FOLDER -o RESULTS --seeds 2 --only flap,widthwise

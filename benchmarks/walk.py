@@ -1,5 +1,7 @@
 """Cut and refit generated checkpoints layer after layer: time and memory by the number of layers.
 
+Nothing is scaled after the refit, as that goes through all layers again and again.
+
 A calibrated cut has one layer of a model in memory, so its peak memory should not grow with the
 number of layers, and its time should grow in proportion. Every run is a process of its own, seen
 from outside: processor and wall seconds, and peak resident memory by the kernel's account. With
@@ -86,7 +88,8 @@ def main(
             with_tokenizer(parent)
             for version, source in versions.items():
                 out = Path(name) / "out"
-                found[f"{version}, {count} layers"] = run(cut(parent, out, tokens), source)
+                command = cut(parent, out, tokens) + ([] if source else ["--no-scales"])
+                found[f"{version}, {count} layers"] = run(command, source)
                 shutil.rmtree(out)
             shutil.rmtree(parent)
     click.echo(json.dumps(found, indent=2))

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import widthwise
 from widthwise import Refit, apply, refit
-from widthwise.cut.checkpoint import Checkpoint, by_layers
+from widthwise.cut.checkpoint import Checkpoint, by_layers, renamed_parts
 from widthwise.errors import PlanError
 from widthwise.notices import shown
 from widthwise.prune import open_model
@@ -72,7 +72,7 @@ def parts_of_tuner(
     ]
     runner = LayerwiseRunner(model, text_of([row for b in given for row in _single(b)]))
     with open_model(model) as opened:
-        names = scalable(opened.weights, runner.weights)
+        names = scalable(opened.weights, runner.weights, ())
     return runner, cuts, names, done
 
 
@@ -155,10 +155,10 @@ def test_scales_of_tensors_that_are_not_there_are_refused() -> None:
 
 def test_a_router_and_what_is_cut_are_not_scaled() -> None:
     with open_model(tiny_model("mixtral")) as opened:
-        (first, *_) = scalable(opened.weights, opened.weights)
+        (first, *_) = scalable(opened.weights, opened.weights, ())
     assert first == ["input_layernorm.weight", "post_attention_layernorm.weight"]
     with open_model(tiny_model("llama")) as opened:
-        (first, *_) = scalable(opened.weights, opened.weights)
+        (first, *_) = scalable(opened.weights, opened.weights, ())
     assert first == [
         *(f"self_attn.{name}_proj.weight" for name in "qkvo"),
         *("input_layernorm.weight", "post_attention_layernorm.weight"),
@@ -200,3 +200,14 @@ def test_rows_are_spread_over_the_fitted_half_and_one_in_sixteen_chooses(
         next(i for i, f in enumerate(fitted) if torch.equal(f, r.input_ids[0])) for r in tuned
     ]
     assert places == [0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40]
+
+
+def test_what_is_stored_under_another_name_is_not_scaled() -> None:
+    model = tiny_model("olmo_hybrid")
+    renamed = renamed_parts(model)
+    with open_model(model) as opened:
+        plain, *_ = (scalable(opened.weights, opened.weights, each) for each in ((), renamed))
+        named = scalable(opened.weights, opened.weights, renamed)
+    assert "input_layernorm.weight" in plain[0]
+    assert "input_layernorm.weight" not in named[0]
+    assert named[0]

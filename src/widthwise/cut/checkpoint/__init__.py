@@ -1,6 +1,6 @@
 """Checkpoints on disk: found, read by slice, cut as a stream, written whole or not at all."""
 
-from .by_layers import KEPT_BYTES, ModelByLayers, WholeModel
+from .by_layers import KEPT_BYTES, ModelByLayers, WholeModel, renamed_parts
 from .compact import check_compact
 from .companions import companions, copy_companions
 from .lineage import HEALING_FILE, PLAN_FILE, Lineage, lineage_of
@@ -53,6 +53,7 @@ __all__ = [
     "read_json",
     "read_refit_record",
     "refuse_overlap",
+    "renamed_parts",
     "resolve_model",
     "stored_dtype",
     "stored_parts",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ...arch import Architecture
 from ...errors import CheckpointError
@@ -113,6 +113,16 @@ class ModelByLayers:
             )
         part.requires_grad_(False)
         _move(part, self._device)
+
+
+def renamed_parts(model: nn.Module) -> tuple[str, ...]:
+    """Parts of names of parameters that transformers gives in the place of others when it loads."""
+    from transformers.conversion_mapping import get_model_conversion_mapping
+
+    entries: Any = get_model_conversion_mapping(cast("Any", model))
+    targets = [target for entry in entries for target in entry.target_patterns]
+    # Behind the place of a group stands what is inside of a layer.
+    return tuple(filter(None, (target.rpartition("\\1")[2] for target in targets)))
 
 
 class WholeModel:

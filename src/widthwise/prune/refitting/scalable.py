@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...arch import Architecture
 from ...cut import Weights
 
@@ -13,7 +15,7 @@ def predicts(architecture: Architecture) -> bool:
     return architecture.is_causal and len(architecture.stacks) == 1
 
 
-def scalable(stored: Weights, run: Weights) -> list[list[str]]:
+def scalable(stored: Weights, run: Weights, renamed: Sequence[str]) -> list[list[str]]:
     """Matrices and norms of each layer, by their names in it.
 
     They must be stored under the name and in the shape in which they are run. In a layer with
@@ -22,9 +24,15 @@ def scalable(stored: Weights, run: Weights) -> list[list[str]]:
     Args:
         stored: The weights as the result will store them.
         run: The weights of the module that is run.
+        renamed: Parts of names under which tensors of other names are run (`renamed_parts`).
     """
     layers = range(run.architecture.layers)
-    return [_of_layer(stored.architecture, run.architecture, layer) for layer in layers]
+    names = [_of_layer(stored.architecture, run.architecture, layer) for layer in layers]
+    return [[name for name in each if not _is_renamed(name, renamed)] for each in names]
+
+
+def _is_renamed(name: str, parts: Sequence[str]) -> bool:
+    return any(part in f".{name}" for part in parts)
 
 
 def _of_layer(stored: Architecture, run: Architecture, layer: int) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...cut import Refit, RowScales, ScaleTuning, narrow_tensor, owner_of, scaled_rows
+from ...cut.checkpoint import renamed_parts
 from ...errors import CheckpointError, RunError
 from ...notices import notice
 from ...stats import counted
@@ -83,7 +84,9 @@ def scaled(
         meter = LossMeter(runner, text)
         for layer in range(model.weights.architecture.layers):
             meter.pass_dense(layer)
-        names = [] if model.is_gguf else scalable(model.weights, runner.weights)
+        names: list[list[str]] = []
+        if not model.is_gguf:
+            names = scalable(model.weights, runner.weights, renamed_parts(runner.module))
         tuner = ScaleTuner(runner, cuts, names, recompute=not model.by_layers.all_stay)
         tuning = tuner.tune(len(tuned), steps)
         for layer in range(model.weights.architecture.layers):

@@ -17,7 +17,7 @@ from .calibration.moments import Moments
 from .calibration.state_storage import MEMORY_BYTES
 from .calibration.text import BATCH_BLOCKS, BLOCK_TOKENS
 from .refitting.scalable import predicts
-from .refitting.scale_tuner import HELD_OUT, MOST_TOKENS
+from .refitting.scale_tuner import HELD_OUT, MOST_TOKENS, STEP_ROWS
 from .selection import planned_width
 from .sensitivity import MEASURED_WIDTHS
 from .spec import PruneSpec
@@ -271,6 +271,7 @@ class _Cut:
         # Back costs twice what forth does, but gate and up have no gradients of their own.
         unscaled = 4 * model.hidden_size * sum(g.kept * g.tokens / self.read for g in self.groups)
         passes = 3 if self.stays else 4
+        reads = _TRIAL_READS + 3 + 2 * rows / (BLOCK_TOKENS * STEP_ROWS)  # forth and back, a step
         dense, tuned = rows + measured + trial, rows * (passes + 3 / HELD_OUT) + measured
         layers = dense * whole.layers + tuned * cut.layers - rows * unscaled
         return CutWork(
@@ -279,7 +280,7 @@ class _Cut:
             moments=2 * min(measured, JUDGED_TOKENS) * whole.head,
             factors=0.0,
             products=0.0,
-            numbers=0.0 if self.stays else sum(self.layer_numbers) * (4 + 2 * rows / BLOCK_TOKENS),
+            numbers=0.0 if self.stays else sum(self.layer_numbers) * reads,
         )
 
     def _moment_flops(self, group: _Group) -> float:

@@ -23,13 +23,13 @@ def test_a_tuning_that_was_ended_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     given = [inputs(model, seed, 4, 40) for seed in range(8)]
     whole = refit(model, width=24, align=1, text=given)
     step = ScaleTuner._gradient
-    seen: list[int] = []
+    seen: list[list[int]] = []
 
-    def gradient(self: ScaleTuner, row: int) -> torch.Tensor:
-        seen.append(row)
-        if len(seen) == 6:
+    def gradient(self: ScaleTuner, rows: list[int]) -> torch.Tensor:
+        seen.append(rows)
+        if len(seen) == 4:
             raise Ended
-        return step(self, row)
+        return step(self, rows)
 
     monkeypatch.setattr(ScaleTuner, "_gradient", gradient)
     with pytest.raises(Ended):
@@ -37,7 +37,7 @@ def test_a_tuning_that_was_ended_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     done = refit(model, width=24, align=1, text=given, work=tmp_path)
     assert done.scales == whole.scales
     assert all(torch.equal(a, b) for a, b in zip(done.down, whole.down, strict=True))
-    assert len(seen) == 6 + 15 - 4  # two steps of two rows each were kept
+    assert len(seen) == 4 + 5  # 15 rows are 8 steps, of which three were kept
 
 
 def test_a_state_that_cannot_be_read_or_is_of_another_refit_is_not_gone_on_with(

@@ -90,7 +90,7 @@ def test_the_gradient_is_that_of_whole_passes(family: str, recompute: bool) -> N
     with runner:
         tuner = ScaleTuner(runner, cuts, names, recompute=recompute)
         tuner.scales = tuner.scales.double().requires_grad_()
-        gradient = tuner._gradient(0)
+        gradient = tuner._gradient([0])
         first = _single(given[0])[:1]
         draw = torch.Generator().manual_seed(1)
         for index in torch.randint(len(gradient), (6,), generator=draw).tolist():

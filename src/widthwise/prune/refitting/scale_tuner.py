@@ -160,9 +160,8 @@ class ScaleTuner:
         state = steps.begun(self.scales) or TuningState.at(self.scales, self._mean(choosing))
         self.scales, pace = state.scales, _Pace(len(batches) - state.step)
         for step in range(state.step, len(batches)):
-            gradients = [self._gradient(int(row)) for row in batches[step]]
             share = min(1.0, (step + 1) / WARM_UP) * (1 - step / len(batches))
-            state.move(torch.stack(gradients).mean(0), RATE * share)
+            state.move(self._gradient(batches[step].tolist()), RATE * share)
             if step + 1 in (len(batches) // 2, len(batches)):
                 state.judge(self._mean(choosing))
             steps.keep(state)
@@ -251,41 +250,46 @@ class ScaleTuner:
             states = self._runner.through(layer, states)
         return [rows.unpadded(hidden) for rows, hidden in states]
 
-    def _gradient(self, row: int) -> Tensor:
-        """Of the divergence on a row, by the scales; from its final states on in parts."""
+    def _gradient(self, rows: Sequence[int]) -> Tensor:
+        """Of the mean divergence on some rows, by the scales; from final states on in parts."""
         import torch
 
         with torch.enable_grad():
-            own = self._final(row)
-            slopes: list[Tensor] = []
-            for tokens in self._parts(own):
-                part = own[tokens].detach().requires_grad_()
-                value = self._compared(row, tokens, part) / len(own)
-                slopes += torch.autograd.grad(value, part)
-            (gradient,) = torch.autograd.grad(own, self.scales, torch.cat(slopes))
+            finals, slopes = self._finals(rows), []
+            for row, own in zip(rows, finals, strict=True):
+                found: list[Tensor] = []
+                for tokens in self._parts(own):
+                    part = own[tokens].detach().requires_grad_()
+                    value = self._compared(row, tokens, part) / (len(own) * len(rows))
+                    found += torch.autograd.grad(value, part)
+                slopes.append(torch.cat(found))
+            (gradient,) = torch.autograd.grad(finals, self.scales, slopes)
         if not gradient.isfinite().all():
             raise RunError("the gradient of the scales is not finite on the calibration text")
         return gradient
 
-    def _mean(self, rows: range) -> float:
+    def _mean(self, rows: Sequence[int]) -> float:
         """The mean divergence on some rows."""
-        result = sum(map(self._divergence, rows)) / len(rows)
+        batches = [rows[start : start + STEP_ROWS] for start in range(0, len(rows), STEP_ROWS)]
+        result = sum(sum(self._divergences(batch)) for batch in batches) / len(rows)
         if not math.isfinite(result):
             raise RunError("the logits of the model are not finite on its calibration text")
         return result
 
-    def _divergence(self, row: int) -> float:
-        """Mean KL divergence of the next token over the tokens of a row, dense from cut."""
-        own = self._final(row)
-        parts = (self._compared(row, tokens, own[tokens]) for tokens in self._parts(own))
-        return float(sum(map(float, parts))) / len(own)
+    def _divergences(self, rows: Sequence[int]) -> list[float]:
+        """Mean KL divergence of the next token over the tokens of each row, dense from cut."""
+        result = []
+        for row, own in zip(rows, self._finals(rows), strict=True):
+            parts = (self._compared(row, tokens, own[tokens]) for tokens in self._parts(own))
+            result.append(sum(map(float, parts)) / len(own))
+        return result
 
-    def _final(self, row: int) -> Tensor:
-        """Final hidden states of the cut with its scales on a row."""
-        (rows, hidden), vectors = self._begins[row], self._vectors()
+    def _finals(self, rows: Sequence[int]) -> list[Tensor]:
+        """Final hidden states of the cut with its scales on some rows, each layer read once."""
+        states, vectors = [self._begins[row] for row in rows], self._vectors()
         for layer in range(self._architecture.layers):
-            hidden = self._behind(layer, rows, hidden, vectors)
-        return rows.unpadded(hidden)
+            states = self._behind(layer, states, vectors)
+        return [each.unpadded(hidden) for each, hidden in states]
 
     def _parts(self, states: Tensor) -> list[slice]:
         """Tokens whose logits are made at once."""
@@ -301,17 +305,20 @@ class ScaleTuner:
         dense, logs = (self._runner.logits(each).to(wide).log_softmax(-1) for each in states)
         return (dense.exp() * (dense - logs)).sum()
 
-    def _behind(self, layer: int, rows: Any, hidden: Tensor, vectors: Sequence[Tensor]) -> Tensor:
-        """The hidden states of a row behind a layer."""
+    def _behind(self, layer: int, states: BatchStates, vectors: Sequence[Tensor]) -> BatchStates:
+        """Hidden states behind a layer; where none stays, it is run again on the way back."""
         from torch.utils.checkpoint import checkpoint
 
-        def run(hidden: Tensor) -> Tensor:
-            return self.through(layer, [(rows, hidden)], vectors)[0][1]
-
         if not self._recompute:
-            return run(hidden)
-        behind: Tensor = checkpoint(run, hidden, use_reentrant=False)
-        return behind
+            return self.through(layer, states, vectors)
+        rows = [each for each, _ in states]
+
+        def run(*hidden: Tensor) -> tuple[Tensor, ...]:
+            behind = self.through(layer, [*zip(rows, hidden, strict=True)], vectors)
+            return tuple(each for _, each in behind)
+
+        hidden = checkpoint(run, *(each for _, each in states), use_reentrant=False)
+        return [*zip(rows, hidden, strict=True)]
 
 
 class _Pace:

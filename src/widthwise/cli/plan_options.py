@@ -34,7 +34,6 @@ from ..prune import (
     weights_advised,
 )
 from ..prune.calibration import BLOCK_TOKENS, TOKENS, check_source
-from ..prune.refitting import predicts
 from .options import flag, is_typed, only_given, together
 from .progress_bar import hush_transformers, layer_progress
 
@@ -183,7 +182,7 @@ def tell_method(
     is_calibrated = request.refitting or criterion in MOMENT_CRITERIA
     on = f"on up to {request.most_tokens:,} tokens of {text}" if is_calibrated else ""
     chosen, done = f"neurons are chosen by {criterion}", "and down_proj is only cut"
-    if request.refitting and scales and predicts(architecture):
+    if request.refitting and scales and architecture.is_causal:
         chosen, done = f"{chosen},", f"down_proj is refitted, {order}, and rows are scaled,"
     elif request.refitting:
         done = f"and down_proj is refitted, {order},"

@@ -132,3 +132,14 @@ def tensor_bytes(tensor: Tensor) -> memoryview:
     import torch
 
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def safetensors_head(path: Path) -> dict[str, str]:
+    """The texts in the header of a safetensors file; none where it cannot be read."""
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, safetensors.SafetensorError):
+        return {}

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import TypedDict, Unpack
 
-from ..arch import Architecture, active_shares, token_flops
+from ..arch import Architecture, TokenFlops, active_shares, token_flops
 from ..cut.checkpoint import KEPT_BYTES
 from ..io import DTYPE_BYTES
 from .calibration.answers import JUDGED_TOKENS, READ_TOKENS
 from .calibration.moments import Moments
 from .calibration.state_storage import MEMORY_BYTES
 from .calibration.text import BATCH_BLOCKS, BLOCK_TOKENS
-from .refitting.scalable import predicts
 from .refitting.scale_tuner import HELD_OUT, MOST_TOKENS, STEP_ROWS
 from .selection import planned_width
 from .sensitivity import MEASURED_WIDTHS
@@ -65,6 +65,20 @@ class CutWork:
         return float(sum(times))
 
 
+class CutSteps(TypedDict, total=False):
+    """Steps of a calibrated cut that may be done or left out.
+
+    Attributes:
+        sequential: Whether each layer is refitted behind those already cut; it is by default.
+        by_layers: Whether widths by layers are chosen first, as `per_layer` does.
+        scales: Whether rows of the weights are scaled after the refit.
+    """
+
+    sequential: bool
+    by_layers: bool
+    scales: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class CutEstimate:
     """What a calibrated cut of a model on disk takes; sizes are in bytes.
@@ -97,9 +111,7 @@ class CutEstimate:
         *,
         dtype: str = "BF16",
         refitted: bool = True,
-        sequential: bool = True,
-        by_layers: bool = False,
-        scales: bool = False,
+        **steps: Unpack[CutSteps],
     ) -> CutEstimate:
         """What a cut to one width takes on one text of so many tokens.
 
@@ -109,19 +121,17 @@ class CutEstimate:
             tokens: Tokens of the text.
             dtype: safetensors name of the dtype that the model is run in: BF16 or F32.
             refitted: Whether down_proj is refitted, as `prune` does, and not only a plan made.
-            sequential: Whether each layer is refitted behind those already cut.
-            by_layers: Whether widths by layers are chosen first, as `per_layer` does.
-            scales: Whether rows of the weights are scaled after the refit.
+            **steps: What is done, as `CutSteps` name it.
 
         Raises:
             TargetError: The model has no such width.
             UnsupportedModelError: A config does not say how many experts a token passes.
         """
         cut = _Cut(architecture, spec, tokens, dtype)
-        work = cut.work(is_refitted=refitted, is_sequential=sequential)
-        if by_layers:
+        work = cut.work(is_refitted=refitted, is_sequential=steps.get("sequential", True))
+        if steps.get("by_layers"):
             work += cut.allocation_work()
-        if refitted and scales and predicts(architecture):
+        if refitted and steps.get("scales") and architecture.is_causal:
             work += cut.scaling_work()
         kept, result = (cut.kept_bytes, cut.result_bytes) if refitted else (0, 0)
         return cls(
@@ -163,6 +173,12 @@ class _Cut:
     @cached_property
     def widths(self) -> tuple[int, ...]:
         return self.spec.width(self.architecture).widths
+
+    @cached_property
+    def token_flops(self) -> tuple[TokenFlops, TokenFlops]:
+        """FLOPs of a token of a block of text, before and after the cut."""
+        model, context = self.architecture, BLOCK_TOKENS
+        return token_flops(model, context=context), token_flops(model, self.widths, context=context)
 
     @cached_property
     def groups(self) -> list[_Group]:
@@ -246,9 +262,7 @@ class _Cut:
             numbers: Weights that are read.
         """
         model = self.architecture
-        whole, cut = (
-            token_flops(model, each, context=BLOCK_TOKENS) for each in (None, self.widths)
-        )
+        whole, cut = self.token_flops
         trial = min(_TRIAL_ROWS * BLOCK_TOKENS, self.read)
         dense, head = dense + _TRIAL_PASSES * trial, whole.head if model.is_causal else 0
         return CutWork(
@@ -263,9 +277,7 @@ class _Cut:
     def scaling_work(self) -> CutWork:
         """Operations of scales: a dense pass, and each row forth, once more, and back."""
         model, rows = self.architecture, min(MOST_TOKENS, self.read // 2)
-        whole, cut = (
-            token_flops(model, each, context=BLOCK_TOKENS) for each in (None, self.widths)
-        )
+        whole, cut = self.token_flops
         measured = min(READ_TOKENS, self.read // 2)
         trial = _TRIAL_PASSES * min(_TRIAL_ROWS * BLOCK_TOKENS, self.read)
         # Back costs twice what forth does, but gate and up have no gradients of their own.

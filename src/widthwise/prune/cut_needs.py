@@ -6,13 +6,15 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 from ..cut.checkpoint import ModelSource, check_free_disk, is_gguf
 from ..errors import RunError
 from ..io import free_bytes, process_bytes
 from ..notices import notice
-from .cut_estimate import CutEstimate
+from .cut_estimate import CutEstimate, CutSteps
 from .opened_model import OpenedModel
+from .refitting.finished_layers import LAYERS
 from .selection import planned_width
 from .spec import PruneSpec
 
@@ -25,9 +27,7 @@ def estimate_cut(
     tokens: int,
     *,
     out: Path | None = None,
-    sequential: bool = True,
-    by_layers: bool = False,
-    scales: bool = False,
+    **steps: Unpack[CutSteps],
 ) -> CutEstimate:
     """What a calibrated cut of a model takes on this machine, which decides the dtype of its run.
 
@@ -36,9 +36,7 @@ def estimate_cut(
         spec: The width and the criterion.
         tokens: Most tokens of the text.
         out: The result, with a refit; None for a plan alone.
-        sequential: Whether each layer is refitted behind those already cut.
-        by_layers: Whether widths by layers are chosen first.
-        scales: Whether rows of the weights are scaled after the refit.
+        **steps: What is done, as `CutSteps` name it.
 
     Raises: as `CutEstimate.of`.
     """
@@ -50,9 +48,7 @@ def estimate_cut(
         tokens,
         dtype=_DTYPES[dtype.itemsize],
         refitted=out is not None,
-        sequential=sequential,
-        by_layers=by_layers,
-        scales=scales,
+        **steps,
     )
     if out is None or not is_gguf(out):
         return found
@@ -69,7 +65,7 @@ def check_disk(estimate: CutEstimate, out: Path, work: Path) -> None:
         out: The result.
         work: The folder of layers, of which some may be there from a refit that was killed.
     """
-    there = sum(path.stat().st_size for path in work.glob("*.safetensors"))
+    there = sum(path.stat().st_size for path in work.glob(LAYERS))
     needed = estimate.result_bytes + max(0, estimate.kept_bytes - there)
     check_free_disk(out.parent, out, needed)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..cut import CalibrationSource, LayerFit, Plan, Refit
 from ..errors import PlanError
-from ..io import locked, save_tensors
+from ..io import locked, safetensors_head, save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,8 +50,8 @@ class RefitCache:
 
     def has(self, name: str, inputs: Mapping[str, Any], widths: Sequence[tuple[int, ...]]) -> bool:
         """Whether a file says that it holds these refits; its numbers are not read."""
-        head = _head(self._study / FOLDER / f"{name}.safetensors")
-        return head is not None and _answers(head, inputs, widths)
+        head = safetensors_head(self._study / FOLDER / f"{name}.safetensors")
+        return _answers(head, inputs, widths)
 
     def read(
         self, name: str, inputs: Mapping[str, Any], widths: Sequence[tuple[int, ...]]
@@ -64,8 +64,8 @@ class RefitCache:
             widths: The width of each kind, of every refit that is needed; the file may hold more.
         """
         path = self._folder() / f"{name}.safetensors"
-        head = _head(path)
-        if head is None or not _answers(head, inputs, widths):
+        head = safetensors_head(path)
+        if not _answers(head, inputs, widths):
             return None
         try:
             return _read(path, head)
@@ -99,16 +99,6 @@ class RefitCache:
         """
         folder = self._folder()
         return locked(folder / f".{name}.lock", folder, if_held=waiting, is_optional=True)
-
-
-def _head(path: Path) -> dict[str, str] | None:
-    import safetensors
-
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            return dict(file.metadata() or {})
-    except (OSError, safetensors.SafetensorError):
-        return None
 
 
 def _answers(

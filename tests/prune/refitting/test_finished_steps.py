@@ -48,5 +48,5 @@ def test_a_state_that_cannot_be_read_or_is_of_another_refit_is_not_gone_on_with(
     refit(model, width=20, align=1, text=given, work=tmp_path)
     done = refit(model, width=24, align=1, text=given, work=tmp_path)
     assert done.scales == whole.scales
-    (tmp_path / "scales.tensors").write_bytes(b"half")
+    (tmp_path / "scales.safetensors").write_bytes(b"half")
     assert refit(model, width=24, align=1, text=given, work=tmp_path).scales == whole.scales

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 READ_TOKENS = 4096  # held-out tokens that are run through the layers of each model, and
 JUDGED_TOKENS = 2048  # of these, evenly spread, whose answers are compared
-LOGITS_BYTES = 2**26  # of float32 logits of one model made at once
+_LOGITS_BYTES = 2**26  # of float32 logits of one model made at once
+
+
+def answered_at_once(tokens: int, vocabulary: int) -> list[slice]:
+    """So many tokens in parts, each with few enough logits to be in memory."""
+    step = max(1, _LOGITS_BYTES // (4 * vocabulary))
+    return [slice(start, start + step) for start in range(0, tokens, step)]
 
 
 def log_ratios(
@@ -36,10 +42,7 @@ def log_ratios(
 
     head = runner.logits
     with exact_projection(runner.module):
-        vocabulary = head(dense[:1]).shape[-1]
-        step = max(1, LOGITS_BYTES // (4 * vocabulary))
-        for start in range(0, len(dense), step):
-            rows = slice(start, start + step)
+        for rows in answered_at_once(len(dense), head(dense[:1]).shape[-1]):
             own = torch.log_softmax(head(dense[rows]).float(), dim=-1)
             for number, other in enumerate(others):
                 ratio = torch.log_softmax(head(other[rows]).float(), dim=-1)

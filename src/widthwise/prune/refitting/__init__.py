@@ -3,7 +3,6 @@
 from .layer_fit import RIDGES, GroupCut, group_cuts, neuron_order, temporarily_cut
 from .refit import refit, refits
 from .ridge import Removal, Ridge, obs_order, output_power
-from .scalable import predicts
 
 __all__ = [
     "RIDGES",
@@ -14,7 +13,6 @@ __all__ = [
     "neuron_order",
     "obs_order",
     "output_power",
-    "predicts",
     "refit",
     "refits",
     "temporarily_cut",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...cut import LayerFit
-from ...io import from_plain, save_tensors
+from ...io import from_plain, safetensors_head, save_tensors
 from ...notices import notice
 from .layer_fit import GroupCut
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = "widthwise refitted layer 1"
+LAYERS = "layer-*.safetensors"  # the files of layers in the folder
 _UNWRITTEN = (
     "{path} was not written: {error}; make room on the disk, and do the same again, which goes on "
     "with the layers that are done"
@@ -39,7 +40,7 @@ class FinishedLayers:
         self._folder, self._inputs = folder, inputs
         if folder is None:
             return
-        paths = sorted(folder.glob("*.safetensors"))
+        paths = sorted(folder.glob(LAYERS))
         if any(_head(path).get("inputs") != inputs for path in paths):
             notice(f"{folder} holds layers of another refit, which are removed.")
             shutil.rmtree(folder)
@@ -72,14 +73,8 @@ class FinishedLayers:
 
 
 def _head(path: Path) -> Mapping[str, str]:
-    """What a file states of itself; nothing where it cannot be read."""
-    import safetensors
-
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            head: dict[str, str] = file.metadata() or {}
-    except (OSError, safetensors.SafetensorError):
-        return {}
+    """What a file of a layer states of itself; nothing where it cannot be read."""
+    head = safetensors_head(path)
     return head if head.get("format") == FORMAT else {}
 
 

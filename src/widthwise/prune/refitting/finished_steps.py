@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...io import save_tensors
+from ...io import safetensors_head, save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = "widthwise scales 1"
-_FILE = "scales.tensors"  # layers that are done are all files of the folder named .safetensors
+_FILE = "scales.safetensors"
 _BETAS = (0.9, 0.95)
 
 
@@ -102,18 +102,13 @@ class FinishedSteps:
         Args:
             scales: As many, and where they are.
         """
-        import safetensors
+        from safetensors.torch import load_file
 
-        if self._path is None or not self._path.exists():
-            return None
-        try:
-            with safetensors.safe_open(self._path, "pt") as file:
-                head = file.metadata() or {}
-                tensors = {name: file.get_tensor(name).to(scales.device) for name in file.keys()}
-        except (OSError, safetensors.SafetensorError):
-            return None
+        head = {} if self._path is None else safetensors_head(self._path)
         if (head.get("format"), head.get("inputs")) != (FORMAT, self._inputs):
             return None
+        assert self._path is not None
+        tensors = load_file(self._path, str(scales.device))
         state = TuningState(
             scales=tensors.pop("scales"), best=tensors.pop("best"), **json.loads(head["state"])
         )

@@ -32,7 +32,6 @@ from .finished_layers import FinishedLayers
 from .finished_steps import FinishedSteps
 from .layer_fit import GroupCut, group_cuts, neuron_order, temporarily_cut
 from .loss_meter import LossMeter
-from .scalable import predicts
 from .scale_tuner import scaled
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def refit(
             losses = meter.losses() if meter else ()
         made = _refit(weights, spec, cuts, read.summaries, sequential=sequential)
         made = replace(made, losses=losses)
-        if scales and predicts(weights.architecture):
+        if scales and weights.architecture.is_causal:
             return scaled(opened, read, cuts, made, FinishedSteps(work, inputs))
         return made
 

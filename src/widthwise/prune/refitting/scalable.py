@@ -10,11 +10,6 @@ from ...cut import Weights
 _WEIGHT = ".weight"
 
 
-def predicts(architecture: Architecture) -> bool:
-    """Whether a model predicts a next token by one stack of layers, so that it can be scaled."""
-    return architecture.is_causal and len(architecture.stacks) == 1
-
-
 def scalable(stored: Weights, run: Weights, renamed: Sequence[str]) -> list[list[str]]:
     """Matrices and norms of each layer, by their names in it.
 

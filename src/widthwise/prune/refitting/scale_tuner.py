@@ -13,7 +13,7 @@ from ...cut.checkpoint import renamed_parts
 from ...errors import CheckpointError, RunError
 from ...notices import notice
 from ...stats import counted
-from ..calibration.answers import LOGITS_BYTES, READ_TOKENS
+from ..calibration.answers import READ_TOKENS, answered_at_once
 from ..calibration.layerwise import LayerwiseRunner, spread
 from ..calibration.text import CalibrationText
 from ..calibration.token_batch import TokenBatch
@@ -258,7 +258,7 @@ class ScaleTuner:
             finals, slopes = self._finals(rows), []
             for row, own in zip(rows, finals, strict=True):
                 found: list[Tensor] = []
-                for tokens in self._parts(own):
+                for tokens in answered_at_once(len(own), self._vocabulary):
                     part = own[tokens].detach().requires_grad_()
                     value = self._compared(row, tokens, part) / (len(own) * len(rows))
                     found += torch.autograd.grad(value, part)
@@ -280,7 +280,10 @@ class ScaleTuner:
         """Mean KL divergence of the next token over the tokens of each row, dense from cut."""
         result = []
         for row, own in zip(rows, self._finals(rows), strict=True):
-            parts = (self._compared(row, tokens, own[tokens]) for tokens in self._parts(own))
+            parts = (
+                self._compared(row, tokens, own[tokens])
+                for tokens in answered_at_once(len(own), self._vocabulary)
+            )
             result.append(sum(map(float, parts)) / len(own))
         return result
 
@@ -290,11 +293,6 @@ class ScaleTuner:
         for layer in range(self._architecture.layers):
             states = self._behind(layer, states, vectors)
         return [each.unpadded(hidden) for each, hidden in states]
-
-    def _parts(self, states: Tensor) -> list[slice]:
-        """Tokens whose logits are made at once."""
-        step = max(1, LOGITS_BYTES // (4 * self._vocabulary))
-        return [slice(start, start + step) for start in range(0, len(states), step)]
 
     def _compared(self, row: int, tokens: slice, own: Tensor) -> Tensor:
         """The sum of the divergence over some tokens of a row, from their final hidden states."""

@@ -75,7 +75,7 @@ METHODS = {
     "gradient": Method(passes=3),
     "drift=0.5, weighted, gradient": Method(drift=0.5, weighted=True, passes=3),
     "scales": Method(scales=1),
-    "gradient, scales": Method(passes=3, scales=1),
+    "gradient+scales": Method(passes=3, scales=1),
 }
 
 

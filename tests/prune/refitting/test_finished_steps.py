@@ -37,7 +37,7 @@ def test_a_tuning_that_was_ended_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     done = refit(model, width=24, align=1, text=given, work=tmp_path)
     assert done.scales == whole.scales
     assert all(torch.equal(a, b) for a, b in zip(done.down, whole.down, strict=True))
-    assert len(seen) == 4 + 5  # 15 rows are 8 steps, of which three were kept
+    assert len(seen) == 4 + 12  # 15 rows are 15 steps, of which three were kept
 
 
 def test_a_state_that_cannot_be_read_or_is_of_another_refit_is_not_gone_on_with(

@@ -12,7 +12,7 @@ from ...io import safetensors_head, save_tensors
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = "widthwise scales 1"
+FORMAT = "widthwise scales 2"  # 1 had two rows a step
 _FILE = "scales.safetensors"
 _BETAS = (0.9, 0.95)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 RATE, WARM_UP = 5e-3, 5  # the highest rate, and the steps until it is reached
 MOST_TOKENS = 32_768
-STEP_ROWS = 2
+STEP_ROWS = 1
 HELD_OUT = 16  # of so many rows, one chooses the state that is kept, and is not tuned on
 
 

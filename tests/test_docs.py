@@ -22,6 +22,7 @@ from widthwise.assets import embedded_model
 from widthwise.cli import main
 from widthwise.cut.gguf.llama_cpp import OTHER_TOKENS
 from widthwise.errors import AssetError
+from widthwise.evaluate import check_tasks, load_tasks
 from widthwise.experiments.maml import load_omniglot
 from widthwise.study import load
 
@@ -77,13 +78,19 @@ def test_questions_of_ones_own_are_asked_as_the_document_shows(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     text = (ROOT / "docs" / "evaluate.md").read_text(encoding="utf8")
-    (questions,), (described,) = blocks("json", text), blocks("yaml", text)
+    (questions, answer, passage), (described,) = blocks("json", text), blocks("yaml", text)
     (tmp_path / "cooking.jsonl").write_text(questions)
     (tmp_path / "cooking.yaml").write_text(described)
-    (command,) = [block for block in blocks("sh", text) if "cooking.yaml" in block]
+    (tmp_path / "answers.jsonl").write_text(answer * 3)
+    (tmp_path / "texts.jsonl").write_text(passage * 3)
+    check_tasks(["cooking.yaml", "answers.jsonl", "texts.jsonl"])
+    (command,) = [block for block in blocks("sh", text) if "cooking.jsonl" in block]
     words = command.replace("smollm2", str(tiny_checkpoint)).split()[1:]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
+    (by_file,) = load_tasks(["cooking.yaml"])
+    (by_path,) = load_tasks(["cooking.jsonl"])
+    assert [r.args for r in by_file.requests] == [r.args for r in by_path.requests]
     records = load(tmp_path / "widthwise-evaluate" / "records.jsonl")
     asked = [record for record in records if record.quantity == "cooking"]
     assert [(record.asked, record.criterion) for record in asked] == [

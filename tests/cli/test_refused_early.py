@@ -39,8 +39,10 @@ REFUSED = [
     ("prune M --to 2x --max-shard-size 85% -o out", "--max-shard-size must look like"),
     ("inspect M --context 0", "0 is not in the range"),
     ("inspect M --width -5", "--width -5 must be above 0"),
-    ("evaluate M --suite file.jsonl", "file.jsonl is not a task"),
-    ("evaluate M --suite absent.jsonl", "absent.jsonl is not there"),
+    ("evaluate M --suite file.jsonl", "file.jsonl, line 1, has no field answer"),
+    ("evaluate M --suite file.csv", "file.csv is not a task"),
+    ("evaluate M --suite absent.csv", "absent.csv is not there"),
+    ("evaluate M --suite absent.jsonl", "the task file absent.jsonl is not there"),
     ("evaluate M --suite absent.yaml", "the task file absent.yaml is not there"),
     ("evaluate M --suite broken.yaml", "the task file broken.yaml cannot be read"),
     ("evaluate M --suite empty.yaml", "the task file empty.yaml cannot be read"),
@@ -53,7 +55,7 @@ REFUSED = [
     ("evaluate M --to 2x --criterion activation --calibration no.txt", "no.txt: no such file"),
     ("evaluate M --backend vllm", "backend vllm needs vLLM"),
     ("evaluate M --limit 5 -o begun", "the study in begun was started"),
-    ("study M --suite file.jsonl", "file.jsonl is not a task"),
+    ("study M --suite file.jsonl", "file.jsonl, line 1, has no field answer"),
     ("study M --limit nosuch=5", "--limit names 'nosuch'"),
     ("study M --device nosuch", "device nosuch cannot be used here"),
     ("study M --measure 5y5", "a workload must be PROMPTxNEW"),
@@ -68,6 +70,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with files of the wrong kinds, on a machine that would have to fetch the model."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file.jsonl").write_text('{"question": "Why?"}\n')
+    (tmp_path / "file.csv").write_text("question\nWhy?\n")
     (tmp_path / "broken.yaml").write_text("task: [a\n b: c")
     (tmp_path / "empty.yaml").write_text("")
     (tmp_path / "sound.yaml").write_text("task: mine\ndataset_path: json\n")

@@ -52,8 +52,8 @@ def _some_names(value: str) -> tuple[str, ...]:
     "tasks",
     type=_some_names,
     default="embedded",
-    help=f"Suites ({', '.join(SUITES)}), one task of a suite (paper:mmlu), tasks of lm-eval, or "
-    "task YAML files; with commas between them.",
+    help=f"Suites ({', '.join(SUITES)}), one task of a suite (paper:mmlu), tasks of lm-eval, "
+    "files of your own questions (mine.jsonl), or task YAML files; with commas between them.",
 )
 @widths_options
 @list_option(

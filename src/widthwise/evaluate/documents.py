@@ -91,19 +91,20 @@ def embedded_documents(config: Any, shots: int) -> DocumentSource:
 def prose_config() -> dict[str, Any]:
     """A task in the form of lm-eval: the likelihood of the distinct passages of BoolQ."""
     passages = dict.fromkeys(row["passage"] for row in benchmark_rows("boolq", "validation"))
+    return text_config("prose", [{"passage": passage} for passage in passages], "passage")
 
-    def documents(**_: Any) -> dict[str, Any]:
-        return {"validation": as_dataset([{"passage": passage} for passage in passages])}
 
+def text_config(name: str, rows: list[Row], column: str) -> dict[str, Any]:
+    """A task in the form of lm-eval: the bits per byte of the texts in a column of the rows."""
     metric = {"metric": "bits_per_byte", "aggregation": "bits_per_byte", "higher_is_better": False}
     return {
-        "task": "prose",
-        "custom_dataset": documents,
+        "task": name,
+        "custom_dataset": lambda **_: {"test": as_dataset(rows)},
         "output_type": "loglikelihood_rolling",
-        "validation_split": "validation",
+        "test_split": "test",
         "num_fewshot": 0,
         "doc_to_text": "",
-        "doc_to_target": "passage",
+        "doc_to_target": column,
         "metric_list": [metric],
         "metadata": {"version": 1.0},
     }

@@ -23,6 +23,7 @@ from .documents import (
     prose_config,
 )
 from .ifbench import ifbench_config
+from .own_items import OwnItems, read_items
 from .suites import FILTERS, FOLDERS, METRICS, SUITES, TaskRequest
 
 _HUB = "the hub"
@@ -40,6 +41,7 @@ class LoadedTask:
     filter: str  # lm-eval's name of the filter; `"none"` where a task has none
     version: str  # lm-eval's version of the task
     remark: str  # difference from lm-eval, or nothing
+    content: str = ""  # digest of all items of a user's own file; empty of any other task
 
 
 OWN_TASKS = {"prose": prose_config, "ifbench": ifbench_config}  # tasks that lm-eval does not have
@@ -176,8 +178,11 @@ def load_units(manager: Any, request: TaskRequest, data: Path | None) -> list[Lo
     spec: Any = request.task
     if request.embedded:
         source = embedded_documents
+    items = read_items(request.task) if request.is_items else None
     if request.task in OWN_TASKS:
         source, spec = None, OWN_TASKS[request.task]()
+    elif items is not None:
+        source, spec = None, items.config
     elif request.is_file:  # a file says itself where its documents are
         source, spec = None, str(Path(request.task).expanduser())
     remarks: dict[str, str] = {}
@@ -195,6 +200,9 @@ def load_units(manager: Any, request: TaskRequest, data: Path | None) -> list[Lo
                 f"task {name} needs more than text, such as images, which is not supported"
             )
         lm_task.set_config(key="num_fewshot", value=_shots(lm_task.config, request))
+    if items is not None:
+        (lm_task,) = loaded["tasks"].values()
+        return [_unit_of_items(lm_task, items)]
     group = loaded.get("groups", {}).get(request.task)
     if group is not None:
         return _units_of_group(group, remarks)
@@ -247,6 +255,19 @@ def _unit_of_task(lm_task: Any, remarks: dict[str, str]) -> LoadedTask:
         filter=FILTERS.get(name) or filter_names(lm_task)[0],
         version=str(lm_task.VERSION),
         remark=remarks.get(name, ""),
+    )
+
+
+def _unit_of_items(lm_task: Any, items: OwnItems) -> LoadedTask:
+    """The task of a user's own items; its name, were it one of lm-eval's, says nothing."""
+    return LoadedTask(
+        name=items.name,
+        lm_tasks=(lm_task,),
+        metric=next(iter(lm_task.aggregation())),
+        filter=filter_names(lm_task)[0],
+        version=items.digest[:12],
+        remark=items.remark,
+        content=items.digest,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..errors import RunError
 
+ITEM_SUFFIXES = (".jsonl", ".jsonl.gz")  # of a file of a user's own items
 CHAT = "@chat"  # ends the name of a task that is asked with the chat template
 
 _PAPER = {
@@ -56,15 +57,20 @@ FOLDERS += ["openbookqa", "piqa", "sciq", "super_glue", "truthfulqa", "wikitext"
 class TaskRequest:
     """One name that was asked for."""
 
-    task: str  # lm-eval's name of a task, group or tag, or the path of a task YAML
+    task: str  # lm-eval's name of a task, group or tag, or the path of a task YAML or of items
     shots: int | None = None  # solved examples in the prompt; None for those of lm-eval's task
     chat: bool = False  # whether the chat template is applied
     embedded: bool = False  # whether the documents are those of the embedded data
 
     @property
     def is_file(self) -> bool:
-        """Whether the task is given as the path of a YAML file."""
-        return self.task.endswith((".yaml", ".yml"))
+        """Whether the task is given as the path of a file that says itself what is asked."""
+        return self.is_items or self.task.endswith((".yaml", ".yml"))
+
+    @property
+    def is_items(self) -> bool:
+        """Whether the task is given as the path of a file of items, JSON lines."""
+        return self.task.endswith(ITEM_SUFFIXES)
 
 
 def requested_tasks(names: Sequence[str]) -> tuple[TaskRequest, ...]:

@@ -19,6 +19,7 @@ from .harness_loading import (
     unknown_task,
 )
 from .ifbench import has_nltk_data
+from .own_items import read_items
 from .suites import CHAT, SUITES, TaskRequest, requested_tasks
 
 _TASK_NAMES = re.compile(rb"^\s*(?:-\s+)?(?:task|group|tag):\s*[\"']?([\w.-]+)", re.MULTILINE)
@@ -50,18 +51,18 @@ def check_tasks(
     """
     require_harness()
     requests = requested_tasks(names)
-    file_names: list[str | None] = []
-    for item in requests:
-        if item.is_file:
-            file_names.append(_name_in_file(item.task))
-        elif item.task not in OWN_TASKS:
-            _check_name(item)
-    check_distinct([item.task + CHAT * item.chat for item in requests])
+    named = [_name_of(item) for item in requests]
+    check_distinct(
+        [
+            f"{name or item.task}{CHAT * item.chat}"
+            for name, item in zip(named, requests, strict=True)
+        ]
+    )
     with silenced():
-        known = names_under(manager_for(requests, data), requests)
-    if None not in file_names:
-        named = [item.task for item in requests if not item.is_file]
-        check_limits(limits or {}, [*named, *known, *filter(None, file_names)])
+        manager = manager_for(requests, data)
+    if None not in named:
+        below = names_under(manager, [item for item in requests if not item.is_file])
+        check_limits(limits or {}, [*filter(None, named), *below])
 
 
 def require_harness() -> None:
@@ -116,6 +117,21 @@ def _check_needs(task: str, folder: Path | None) -> None:
         )
 
 
+def _name_of(item: TaskRequest) -> str | None:
+    """The name of a wanted task, once its name or its file was looked at; None of a group's file.
+
+    Raises:
+        RunError: There is no such task, or its file is no task.
+    """
+    if item.is_items:
+        return read_items(item.task).name
+    if item.is_file:
+        return _name_in_file(item.task)
+    if item.task not in OWN_TASKS:
+        _check_name(item)
+    return item.task
+
+
 def _name_in_file(task: str) -> str | None:
     """The name of the task that a YAML file describes; None of a group or a class.
 
@@ -153,9 +169,9 @@ def _check_name(item: TaskRequest) -> None:
     if path.suffix in _DATA_FILES or os.sep in item.task or path.is_file():
         fault = "is not a task" if path.exists() else "is not there, and would not be a task"
         raise RunError(
-            f"{item.task} {fault}: name a suite ({', '.join(SUITES)}), a task of lm-eval or a YAML "
-            "file that describes one (docs/evaluate.md shows how, for questions of your own); "
-            "give a folder of documents for such tasks with --data"
+            f"{item.task} {fault}: name a suite ({', '.join(SUITES)}), a task of lm-eval, a .jsonl "
+            "file of questions of your own or a YAML file that describes a task (docs/evaluate.md "
+            "shows how); give a folder of documents for tasks of lm-eval with --data"
         )
     if any(item.task in suite for suite in SUITES.values()):
         return

@@ -116,6 +116,7 @@ class Task(LoadedTask):
         for document in self.documents():
             content = repr((document.id, document.doc, [each.args for each in document.instances]))
             digest.update(content.encode("utf8", "surrogatepass"))
+        digest.update(self.content.encode())  # the floor is of all items
         return digest.hexdigest()
 
     @property
@@ -178,9 +179,9 @@ def load_tasks(
 
     Args:
         names: Suites (keys of `SUITES`), tasks, groups and tags of
-            lm-eval, or paths of task YAMLs. With `@chat` at its end, a name means the task with
-            the chat template. Outside a suite a task has the shots that lm-eval gives it;
-            `"paper:mmlu"` is the task as that suite has it.
+            lm-eval, or paths of task YAMLs or of items (`.jsonl`, `read_items`). With `@chat` at
+            its end, a name means the task with the chat template. Outside a suite a task has the
+            shots that lm-eval gives it; `"paper:mmlu"` is the task as that suite has it.
         data: Folder of documents: `TASK/SPLIT.jsonl.gz` and such, `mmlu/SPLIT/SUBJECT`,
             `leaderboard_musr/SPLIT`, `truthfulqa_mc/SPLIT`; `nltk_data` in it is used. None for
             the hub. Nothing is written there. The suite `embedded` and YAML files bring their own.

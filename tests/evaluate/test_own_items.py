@@ -69,6 +69,15 @@ def one(file: str, **options: Any) -> Task:
         ),
         (
             {
+                "question": "Which?",
+                "choices": {"text": ["red", "blue", "A"], "label": ["A", "B", "C"]},
+                "answerKey": "A",  # a label, and not the text of C
+            },
+            "Question: Which?\nAnswer:",
+            0,
+        ),
+        (
+            {
                 "query": "Which?",
                 "choices": [{"label": "x", "text": "red"}, {"label": "y", "text": "blue"}],
                 "correct": "y",
@@ -85,7 +94,8 @@ def test_a_question_with_choices_is_known_in_many_spellings(
     task = one(write(tmp_path / "mine.jsonl", item, item))
     assert (task.name, task.metric, task.shots, task.source) == ("mine", "acc", 0, "all 2 items")
     (document, _) = task.documents()
-    assert [each.args for each in document.instances] == [(prompt, " red"), (prompt, " blue")]
+    asked = [each.args for each in document.instances]
+    assert asked[:2] == [(prompt, " red"), (prompt, " blue")]
     assert task.lm_tasks[0].doc_to_target(document.doc) == place
 
 
@@ -107,9 +117,19 @@ def test_a_prompt_is_asked_as_it_is(tmp_path: Path) -> None:
     task = one(write(tmp_path / "mine.jsonl", *items))
     assert [request.args[0] for request in task.requests] == ["Say 20.", "Say 21."]
     long = {"question": "Say it.", "answer": "ab" * 50}
-    task = one(write(tmp_path / "long.jsonl", long, long))
+    task = one(write(tmp_path / "long.jsonl", long, items[0]))
     assert task.new_tokens == [100, 100]  # a token has at least one byte
-    assert task.shots == 0  # no other item could be an example
+    assert task.shots == 0
+
+
+def test_no_item_is_told_its_own_answer(tmp_path: Path) -> None:
+    """Not even where it is asked twice, with other answers accepted."""
+    twice = [{"question": "Who?", "answer": "Ann"}, {"question": "Who?", "answer": ["Ann", "Anne"]}]
+    others = [{"question": f"q{i}", "answer": "Bob"} for i in range(3)]
+    task = one(write(tmp_path / "mine.jsonl", *twice, *others))
+    assert task.shots == 2
+    assert not any("Ann" in request.args[0] for request in task.requests)
+    assert one(write(tmp_path / "two.jsonl", *twice)).shots == 0
 
 
 @pytest.mark.parametrize(
@@ -257,6 +277,11 @@ MISTAKES = [
     (({**CHOICE, "choices": ["x", "x"]},), "line 1: answer 1 is a choice that is there twice"),
     (({**CHOICE, "choices": ["x"]},), r"line 1: choices must be a list of at least 2 texts; got"),
     (({**CHOICE, "choices": "red"},), 'line 1: choices must be a list of at least 2 texts; got "r'),
+    (
+        ({**CHOICE, "choices": {"text": ["x", "y"], "label": ["A"]}},),
+        "line 1: choices must have one",
+    ),
+    (({**CHOICE, "answer": "9" * 5000},), 'line 1: answer "9{59}... is none of its 2 choices'),
     (({**CHOICE, "choices": ["x", ""]},), "line 1: choices is a blank text"),
     (({**ANSWER, "answer": "a\nb"},), "line 1: answer has several lines"),
     (({**ANSWER, "answer": "."},), "line 1: answer has no word and no number: '.' matches nothing"),

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..stats import is_perplexity, number, with_error
+from ..stats import grouped, is_perplexity, number, with_error
 from .progress_bar import hush_transformers, progress_bar
 
 if TYPE_CHECKING:
+    from ..findings import Grid
     from ..study import Record
 
     class _Runs(Protocol):
@@ -114,6 +116,7 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
                 shown = [i for i in shown if COLUMNS[i] != spare]
         cells = [[row[i] for i in shown] for row in (COLUMNS, *task.rows)]
         print_rows(console, cells[0], cells[1:], [widths[i] for i in shown])
+    _print_distances(console, build_grid(records))
     perplexity = any(is_perplexity(record.unit) for record in records)
     grids = [
         build_grid([r for r in others if r.model == model])
@@ -123,6 +126,19 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
     key = f"{_KEY}{_PERPLEXITY_KEY if perplexity else ''}.{shared}"
     for sentence in (f"\n{key}", *missing_notes(records), "", *answer(records, grids)):
         print_wrapped(console, sentence)
+
+
+def _print_distances(console: Console, grid: Grid) -> None:
+    """How far networks are from the dense one, task by task, and what that means."""
+    from ..report import DISTANCE_KEY, distance_table
+
+    table = distance_table([("", grid)])
+    if table is None:
+        return
+    for task, rows in grouped((row[0], row[1:]) for row in table.rows).items():
+        shown = replace(table, header=table.header[1:], rows=tuple(rows)).nonempty()
+        print_titled(console, f"\n{task}: distance from dense", shown.header, shown.rows)
+    print_wrapped(console, f"\n{DISTANCE_KEY}")
 
 
 def print_costs(records: list[Record]) -> None:

@@ -3,7 +3,9 @@
 from .backends import BACKENDS, language_model_of, require_vllm, vllm_model_of
 from .chat import Chat, chat_of
 from .decoding import settings_not_applied
+from .dense_reference import not_answered, reference_of
 from .early_stopping import drawn_order, sequential_answers
+from .engine import DenseReference, Distance, Watch
 from .floors import FLOOR_RULE, Floor, compute_floor
 from .score import TaskAnswer, TaskScore, answer_task, score_answers
 from .suites import CHAT, SUITES
@@ -16,10 +18,13 @@ __all__ = [
     "FLOOR_RULE",
     "SUITES",
     "Chat",
+    "DenseReference",
+    "Distance",
     "Floor",
     "Task",
     "TaskAnswer",
     "TaskScore",
+    "Watch",
     "answer_task",
     "chat_of",
     "check_tasks",
@@ -28,6 +33,8 @@ __all__ = [
     "drawn_order",
     "language_model_of",
     "load_tasks",
+    "not_answered",
+    "reference_of",
     "require_vllm",
     "score_answers",
     "sequential_answers",

@@ -23,8 +23,9 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from ..errors import RunError
 from .chat import chat_of
 from .engine.cache_trial import CacheUse, cache_use, can_share, check_causal
+from .engine.distances import Distance
 from .engine.generate import Generated, Prompt, generate
-from .engine.likelihood import ScoredRequest, ScoringRequest, log_likelihoods
+from .engine.likelihood import ScoredRequest, ScoringRequest, Watch, log_likelihoods
 from .engine.lm_head import TokenBudget
 from .engine.packing import longest_in_trees
 
@@ -45,6 +46,9 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
 
     Attributes:
         generated: Texts of the last `generate_until`, in the order of its requests.
+        watch: What answers to requests are compared with; None compares none.
+        distances: How far the answers to the last requests whose likelihoods were asked for are
+            from the dense model's; None for each that was not compared.
         on_done: Called with the number of requests done so far; a request may be more than one run.
     """
 
@@ -55,6 +59,8 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         self.budget = TokenBudget.of(model)
         self.generated: list[Generated] = []
         self.shortened: list[bool] = []
+        self.watch: Watch | None = None
+        self.distances: list[Distance | None] = []
         self.on_done: Callable[[int], None] = lambda _: None
         self._device = next(model.parameters()).device
         check_causal(model)
@@ -114,13 +120,18 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
                 encoded.append(((context, option), tokens[:1], tokens[1:]))
             else:
                 encoded.append(((context, option), (self.prefix_token_id,), tokens))
-        return self._loglikelihood_tokens(encoded)
+        compared = self._compared(requests)
+        return self._loglikelihood_tokens(encoded, compared=compared)
 
     def _loglikelihood_tokens(
-        self, requests: Sequence[tuple[Any, Sequence[int], Sequence[int]]], **_: Any
+        self,
+        requests: Sequence[tuple[Any, Sequence[int], Sequence[int]]],
+        compared: Sequence[bool] = (),
+        **_: Any,
     ) -> list[Any]:
         runs, self.shortened = [], []
-        for (_, text), context, continuation in requests:
+        flags = compared or [False] * len(requests)
+        for ((_, text), context, continuation), flag in zip(requests, flags, strict=True):
             if not continuation or len(continuation) > self.max_length:
                 raise RunError(
                     f"a continuation must have 1 to {self.max_length} tokens; {text[:40]!r} has "
@@ -130,8 +141,10 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
                 raise RunError(f"the context before {text[:40]!r} has no tokens")
             tokens = (*context, *continuation)[-(self.max_length + 1) :]
             self.shortened.append(len(tokens) < len(context) + len(continuation))
-            runs.append(ScoringRequest(tokens, len(continuation)))
-        return [tuple(answer) for answer in self._scored(runs, self.on_done)]
+            runs.append(ScoringRequest(tokens, len(continuation), flag))
+        scored = self._scored(runs, self.on_done)
+        self.distances = [answer.distance for answer in scored]
+        return [(answer.log_likelihood, answer.greedy) for answer in scored]
 
     def loglikelihood_rolling(
         self, requests: Sequence[Any], disable_tqdm: bool = False
@@ -139,6 +152,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
         """Log-likelihood of each text, read in windows of the model's context length."""
         runs, owners, self.shortened = [], [], []
         self._encode([(request.args[0], None) for request in requests])
+        compared = self._compared(requests)
         for number, request in enumerate(requests):
             windows = get_rolling_token_windows(
                 token_list=list(self._tokens(request.args[0], None)),
@@ -147,14 +161,28 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
                 context_len=1,
             )
             for context, continuation in map(make_disjoint_window, windows):
-                runs.append(ScoringRequest((*context, *continuation), len(continuation)))
+                tokens = (*context, *continuation)
+                runs.append(ScoringRequest(tokens, len(continuation), compared[number]))
                 owners.append(number)
         report = self.on_done
         scored = self._scored(runs, lambda n: report(owners[n - 1] + 1))
         sums = [0.0] * len(requests)
-        for number, (value, _) in zip(owners, scored, strict=True):
-            sums[number] += value
+        parts: list[list[Distance]] = [[] for _ in requests]
+        for number, answer in zip(owners, scored, strict=True):
+            sums[number] += answer.log_likelihood
+            if answer.distance is not None:
+                parts[number].append(answer.distance)
+        self.distances = [Distance.total(each) if each else None for each in parts]
         return sums
+
+    def _compared(self, requests: Sequence[Any]) -> list[bool]:
+        """Which of the requests are compared; those that the dense model answers now are noted."""
+        if self.watch is None:
+            return [False] * len(requests)
+        reference = self.watch.reference
+        if self.watch.is_dense:
+            reference.answered(request.args for request in requests)
+        return [reference.compares(request.args) for request in requests]
 
     def _scored(
         self, runs: Sequence[ScoringRequest], on_runs: Callable[[int], None]
@@ -165,6 +193,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
             budget=self.budget,
             longest=self._longest,
             shares=self._shares,
+            watch=self.watch,
             on_runs=on_runs,
         )
 
@@ -174,7 +203,7 @@ class SharedPrefixLM(TemplateLM):  # type: ignore[misc]  # lm-eval publishes no 
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """The greedy continuation of each prompt, cut off before the first stop string."""
-        stops, prompts, self.shortened = [], [], []
+        stops, prompts, self.shortened, self.distances = [], [], [], []
         self._encode([(request.args[0], None) for request in requests])
         end = self.tokenizer.decode(self.eot_token_id, skip_special_tokens=False)
         for request in requests:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunError
+from .dense_reference import distances_of
+from .engine.distances import Distance
 from .floors import Floor, seeded_langdetect
 from .harness_loading import harness_seeds, reason_of, silenced
 from .metric_shares import aggregated, pseudovalues, standard_error_of
@@ -30,6 +32,7 @@ class TaskAnswer:
         loops: Whether it ends in one piece of text said over and over.
         shortened: Whether the beginning of a prompt was left out, as the model reads fewer tokens;
             None where what answered does not tell.
+        distance: How far the answer is from the dense model's; None where that is not known.
     """
 
     id: str
@@ -39,6 +42,7 @@ class TaskAnswer:
     capped: bool | None = None
     loops: bool | None = None
     shortened: bool | None = None
+    distance: Distance | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +121,7 @@ def answer_task(lm: Any, task: Task) -> tuple[TaskAnswer, ...]:
             if isinstance(number, float) and not math.isfinite(number):
                 raise _not_finite(task, document.id)
             instance.resps, instance.filtered_resps = [response], {}
-    shortened = _shortened(lm, documents)
+    shortened, distances = _shortened(lm, documents), distances_of(lm, documents)
     with silenced(), harness_seeds(), seeded_langdetect():
         for part in task.parts:
             part.lm_task.apply_filters()
@@ -126,7 +130,8 @@ def answer_task(lm: Any, task: Task) -> tuple[TaskAnswer, ...]:
             text = next(written, None)
             if text is not None and not text.is_finite:
                 raise _not_finite(task, document.id)
-            answers.append(_answer(document, text, shortened.get(document.id)))
+            answer = _answer(document, text, shortened.get(document.id))
+            answers.append(replace(answer, distance=distances.get(document.id)))
     return tuple(answers)
 
 

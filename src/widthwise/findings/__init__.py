@@ -24,6 +24,7 @@ from .cost_prose import (
 from .costs import cost_ratios, speed_ratio, took_turns
 from .curves import SHARE_LOSS
 from .descent import Descent, comparisons, descents, kin_sentences, parents_of
+from .distances import Flips, NextWords, flips, next_words
 from .grid import (
     COST_UNITS,
     SIZE_UNITS,
@@ -58,11 +59,13 @@ __all__ = [
     "CurvePoint",
     "Descent",
     "Findings",
+    "Flips",
     "Front",
     "FrontPoint",
     "Grid",
     "GridRow",
     "Knee",
+    "NextWords",
     "SmallestSufficientWidth",
     "Table",
     "TaskCorrelation",
@@ -81,6 +84,7 @@ __all__ = [
     "descents",
     "describe_draws",
     "estimate_of",
+    "flips",
     "floor_status",
     "is_above_floor",
     "is_worse",
@@ -90,6 +94,7 @@ __all__ = [
     "mean_of_draws",
     "measured_sentences",
     "network_of",
+    "next_words",
     "other_network_sentences",
     "parents_of",
     "score_text",

@@ -2,6 +2,7 @@
 
 from .cost_figures import plot_cost, plot_size, plot_speed
 from .cost_table import COST_COLUMNS, COST_KEY, cost_tables, is_cost_record
+from .distance_table import DISTANCE_KEY, distance_table
 from .distillation_figure import draw_healing
 from .figures import plot_front, plot_qualities, plot_quality
 from .network_table import missing_notes, network_rows
@@ -27,6 +28,7 @@ __all__ = [
     "COST_COLUMNS",
     "COST_KEY",
     "CRITERION_STYLE",
+    "DISTANCE_KEY",
     "Block",
     "Page",
     "Section",
@@ -35,6 +37,7 @@ __all__ = [
     "Style",
     "TaskScores",
     "cost_tables",
+    "distance_table",
     "draw_healing",
     "format_value",
     "is_cost_record",

@@ -23,6 +23,7 @@ from ..study import CONTROL, Record, StoredStudy
 from .answers import answers_of, other_grids
 from .cost_section import cost_section
 from .csv_links import data_link
+from .distance_table import distance_table
 from .method import method_sentences
 from .model_results import ModelResults, model_results, results_of
 from .network_table import missing_notes
@@ -298,9 +299,11 @@ def _number_blocks(
 ) -> list[Block]:
     has_speeds = any(result.grid.speeds for result in results)
     networks = f"What was asked for and what was got.{_RATIOS * has_speeds}"
+    distances = distance_table([(result.name, result.draws) for result in results])
     tables = (
         ("Between the studies", _BETWEEN, comparison_table(compared)),
         ("Scores", _EVERY_SCORE, score_table(results)),
+        ("Distance from dense", distances.about if distances else "", distances),
         ("Networks", networks, network_table(results)),
     )
     blocks = [

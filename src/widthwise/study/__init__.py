@@ -6,6 +6,7 @@ from .cost_study import CostStudy
 from .demo import CRITERIA, Demo, DemoSettings
 from .evaluate_settings import EvaluateSettings
 from .evaluation import Evaluation
+from .item_distances import ItemDistances
 from .quantities import NOT_ASKED, QUANTITY_NAMES, Quantity, names_its_unit, quantity_text
 from .records import Record, append, load
 from .stored import StoredStudy, read_study, usual_criteria
@@ -27,6 +28,7 @@ __all__ = [
     "DemoSettings",
     "EvaluateSettings",
     "Evaluation",
+    "ItemDistances",
     "Quantity",
     "Record",
     "StoredStudy",

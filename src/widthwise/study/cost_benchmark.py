@@ -29,7 +29,7 @@ from .quantities import (
     values_of,
 )
 from .records import Record, cell_address
-from .variant import Variant
+from .variant import DENSE, Variant
 
 OnShare = Callable[[float, str], None]
 _NO_HOST_TIME = measure.HostTime(prefill_sec=None, step_sec=None, reason="nothing was measured")
@@ -61,7 +61,7 @@ class CostBenchmark:
             for network in self._cut_networks(parent):
                 cut.setdefault(parent.widths(network), network)
             dense = parent.checkpoint.architecture.dense_widths
-            entries.append((parent, Variant(None, "dense")))
+            entries.append((parent, DENSE))
             entries += [(parent, cut[w]) for w in sorted(cut, reverse=True) if w != dense]
         return tuple(entries)
 

@@ -29,7 +29,7 @@ from ..io import file_sha256
 from ..measure import faster_dtype
 from ..prune import Nested, make_plan
 from .records import Record, cell_address
-from .variant import Variant
+from .variant import DENSE, Variant
 
 _DECIDING = (".safetensors", ".json", ".jinja", ".txt", ".model")  # names of files that decide
 
@@ -173,7 +173,7 @@ class DenseModel:
             for asked in widths:
                 network = Variant(criterion, asked)
                 cut.setdefault((rank, *(-width for width in self.widths(network))), network)
-        return (Variant(None, "dense"), *(cut[key] for key in sorted(cut)))
+        return (DENSE, *(cut[key] for key in sorted(cut)))
 
     def weight_bytes(self, network: Variant) -> int:
         """Bytes of the network's weights in the study's dtype."""

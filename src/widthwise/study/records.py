@@ -14,6 +14,7 @@ from .. import __version__
 from ..errors import RunError
 from ..io import from_json
 from ..runs import RECORDS, RecordFormat
+from .item_distances import ItemDistances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class Record:
         floor_items: What that answerer gets on each of `items`; none where it is unknown.
         higher_is_better: Direction in which `value` improves; None for plain facts.
         items: Value of each item, in an order shared by all widths, so that widths can be paired.
+        distances: How far the network's next words are from the dense model's, on some of these
+            items; None of the dense model, and where that was not compared.
         reason: Why `value` is missing; None when it is there.
         duration_sec: Time this cell took.
         settings: What else fixes the number: seed, dtype, device, threads, versions, time.
@@ -63,6 +66,7 @@ class Record:
     floor_items: tuple[float, ...] = field(default=(), metadata={"added_later": True})
     higher_is_better: bool | None = None
     items: tuple[float, ...] = ()
+    distances: ItemDistances | None = field(default=None, metadata={"added_later": True})
     reason: str | None = None
     duration_sec: float = 0.0
     settings: Mapping[str, Any] = field(default_factory=dict)

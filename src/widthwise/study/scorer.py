@@ -6,7 +6,7 @@ import hashlib
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,16 +16,21 @@ from .. import __version__
 from ..cut.checkpoint import check_tokens, table_rows
 from ..errors import WidthwiseError
 from ..evaluate import (
+    BACKENDS,
     FLOOR_RULE,
+    DenseReference,
     Floor,
     Task,
     TaskAnswer,
     TaskScore,
+    Watch,
     answer_task,
     compute_floor,
     drawn_order,
     language_model_of,
     load_tasks,
+    not_answered,
+    reference_of,
     score_answers,
     vllm_model_of,
 )
@@ -36,8 +41,9 @@ from .asking import Asking
 from .calibration_stage import CalibrationStage
 from .dense_model import DenseModel
 from .evaluate_settings import EvaluateSettings
+from .item_distances import ItemDistances
 from .records import Record, cell_address
-from .variant import Variant
+from .variant import DENSE, Variant
 
 OnShare = Callable[[float], None]
 
@@ -81,6 +87,7 @@ class Scorer:
         self._also = dict(also or {})
         self._lm: Any = None
         self._floors: dict[str, Floor] = {}
+        self._references: dict[str, DenseReference] = {}
 
     @cached_property
     def tasks(self) -> Mapping[str, Task]:
@@ -194,10 +201,26 @@ class Scorer:
         Raises:
             WidthwiseError: It says nothing that could be scored.
         """
-        requests = len(task.requests)
+        requests, watch = len(task.requests), self._watch(network, task)
         with self._open(network) as lm:
+            lm.watch = watch
             lm.on_done = lambda done: on_share(min(1.0, done / requests))
             return answer_task(lm, task)
+
+    def _watch(self, network: Variant, task: Task) -> Watch | None:
+        """What becomes of a network's answers: the dense one's are kept, and others compared with
+        them. It is asked for them where it has not been."""
+        if self.settings.backend != BACKENDS[0]:
+            return None
+        if task.name not in self._references:
+            self._references[task.name] = reference_of(self.tasks[task.name])
+        reference = self._references[task.name]
+        watch = Watch(reference, is_dense=network.criterion is None)
+        if not watch.is_dense and (part := not_answered(task, reference)) is not None:
+            with suppress(WidthwiseError), self._open(DENSE) as lm:  # its own cell says what fails
+                lm.watch, lm.on_done = Watch(reference, is_dense=True), lambda _: None
+                answer_task(lm, part)
+        return watch
 
     def missed(self, network: Variant, task: Task, error: WidthwiseError) -> ScoreResult:
         """The record of a value that could not be had."""
@@ -236,6 +259,7 @@ class Scorer:
             **_floor_fields(score.floor, [answer.id for answer in score.answers]),
             higher_is_better=task.higher_is_better,
             items=score.items,
+            distances=ItemDistances.of(score.answers),
             duration_sec=seconds,
             settings={
                 **_described(task, score),

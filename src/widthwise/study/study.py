@@ -19,7 +19,7 @@ from .dense_model import DenseModel, checked_device, default_device, with_place
 from .records import Record
 from .scorer import Scorer, ScoreResult, has_old_floor
 from .study_settings import StudySettings
-from .variant import Variant
+from .variant import DENSE, Variant
 from .work_estimate import (
     CALIBRATING_READS,
     NOMINAL,
@@ -227,9 +227,9 @@ class Study(CellStudy):
         scorer.check()
         self._calibrated[parent.model] = scorer.calibrated
         architecture = parent.checkpoint.architecture
-        memory = parent.weight_bytes(Variant(None, "dense"))  # all widths are parts of it
+        memory = parent.weight_bytes(DENSE)  # all widths are parts of it
         read = Tokens(read=settings.tokens * CALIBRATING_READS, written=0)
-        whole = parent.width(Variant(None, "dense"))
+        whole = parent.width(DENSE)
         to_calibrate = dict.fromkeys(
             scorer.calibrated.to_make,
             scoring(architecture, whole, read, parent.stored_dtype).least_sec(NOMINAL),

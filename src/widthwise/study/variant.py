@@ -125,6 +125,9 @@ class Variant:
         )
 
 
+DENSE = Variant(None, "dense")
+
+
 def check_criterion(criterion: str, seed: int) -> None:
     """Raise PlanError when a study cannot choose neurons by this criterion."""
     name, tilde, seed_text = criterion.removesuffix(REFIT).partition("~")

@@ -12,14 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import RunError
 from ...io import out_of_memory
 from .cache_trial import can_share, check_causal
+from .distances import DenseReference, Distance
 from .lm_head import LmHead, TokenBudget, evaluating, padded, rope_is_dynamic, rope_limit
 from .packing import Packed, longest_in_trees, mask_of, pack, unpacked
 from .prefixes import SharedPrefix, find_prefixes
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Int
 
 _SCORED = 1024  # tokens a forward pass whose logits are kept: x 50 k words x 4 bytes = 200 MB
 _KEPT = 16  # keys and values a forward pass, of the budget: each row keeps the prefix's as its own
@@ -28,10 +33,17 @@ _TOO_LONG = "a row of {} tokens does not fit into memory; take a smaller model o
 
 @dataclass(frozen=True)
 class ScoringRequest:
-    """Tokens of which the last `scored` are scored, given those before; at least one of each."""
+    """Tokens of which the last `scored` are scored, given those before; at least one of each.
+
+    Attributes:
+        tokens: All of them.
+        scored: Number of those that are scored.
+        compared: Whether the answer is compared with the dense model's.
+    """
 
     tokens: tuple[int, ...]
     scored: int
+    compared: bool = False
 
 
 class ScoredRequest(NamedTuple):
@@ -40,10 +52,26 @@ class ScoredRequest(NamedTuple):
     Attributes:
         log_likelihood: Sum of the log-probabilities of the scored tokens, nats.
         greedy: Whether each scored token is the one that the model holds most probable.
+        distance: How far the model is from the dense one at some of these tokens; None where that
+            is not asked for, or not known.
     """
 
     log_likelihood: float
     greedy: bool
+    distance: Distance | None = None
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What becomes of the answers to requests that are compared.
+
+    Attributes:
+        reference: The dense model's.
+        is_dense: Whether the model that answers is that one, so that its answers are kept.
+    """
+
+    reference: DenseReference
+    is_dense: bool
 
 
 def log_likelihoods(
@@ -53,6 +81,7 @@ def log_likelihoods(
     budget: TokenBudget | None = None,
     longest: int | None = None,
     shares: bool | None = None,
+    watch: Watch | None = None,
     on_runs: Callable[[int], None] = lambda _: None,
 ) -> list[ScoredRequest]:
     """Score each run; what runs share at their beginning is read once.
@@ -66,6 +95,7 @@ def log_likelihoods(
             short passes.
         shares: Whether rows may take up one cache, as `can_share` found it; by default that is
             tried where rows begin alike, in five short passes.
+        watch: What the requests are compared with that are; None compares none.
         on_runs: Called after each batch with the number of runs done so far.
 
     Raises:
@@ -75,7 +105,7 @@ def log_likelihoods(
     import torch
 
     with evaluating(model), torch.inference_mode():
-        work = _Work(model, runs, budget or TokenBudget.of(model), on_runs)
+        work = _Work(model, runs, budget or TokenBudget.of(model), watch, on_runs)
         if longest is None:
             check_causal(model)
             longest = longest_in_trees(model)
@@ -114,11 +144,13 @@ class _Work:
         model: Any,
         runs: Sequence[ScoringRequest],
         budget: TokenBudget,
+        watch: Watch | None,
         on_runs: Callable[[int], None],
     ) -> None:
         self.head = LmHead(model)
         self.budget = budget
         self.runs = runs
+        self.watch = watch
         self.on_runs = on_runs
         self.results: list[Any] = [None] * len(runs)
         self.done = 0
@@ -207,11 +239,42 @@ class _Work:
             }
         aimed = inverse, torch.tensor(targets)
         tokens = [packed.tokens for packed in batch]
-        chosen, best = self.head.log_probabilities(tokens, where, aimed, cache, **layout)
+        states: list[torch.Tensor] = []
+        chosen, best = self.head.log_probabilities(
+            tokens, where, aimed, cache, states.append, **layout
+        )
         position = torch.tensor(owners)
         sums = torch.zeros(len(indices), dtype=torch.float64).index_add(0, position, chosen)
         misses = torch.zeros(len(indices), dtype=torch.long).index_add(0, position, (~best).long())
+        distances = self._distances(indices, inverse, states)
         for index, value, missed in zip(indices, sums.tolist(), misses.tolist(), strict=True):
-            self.results[index] = ScoredRequest(value, missed == 0)
+            self.results[index] = ScoredRequest(value, missed == 0, distances.get(index))
         self.done += len(indices)
         self.on_runs(self.done)
+
+    def _distances(
+        self, indices: Sequence[int], inverse: Int[torch.Tensor, " scored"], states: Sequence[Any]
+    ) -> dict[int, Distance]:
+        """How far requests of a batch are from the dense model's answers, or keep them if it is it.
+
+        Args:
+            indices: Of the requests.
+            inverse: For each scored token, request after request, its row in the states.
+            states: Inputs of the projection, if they are known.
+        """
+        found: dict[int, Distance] = {}
+        if self.watch is None or not states:
+            return found
+        start, reference = 0, self.watch.reference
+        for index in indices:
+            run = self.runs[index]
+            rows = inverse[start : start + run.scored]
+            start += run.scored
+            if not run.compared:
+                continue
+            own = states[0][rows[reference.places(run.scored)].to(self.head.device)]
+            if self.watch.is_dense:
+                reference.keep(run, own)
+            elif (distance := reference.distance(run, own, self.head)) is not None:
+                found[index] = distance
+        return found

@@ -79,6 +79,7 @@ class LmHead:
         where: Int[torch.Tensor, " positions"],
         targets: tuple[Int[torch.Tensor, " targets"], Int[torch.Tensor, " targets"]],
         cache: Any = None,
+        on_states: Callable[[torch.Tensor], None] = lambda _: None,
         **layout: torch.Tensor,
     ) -> tuple[Float64[torch.Tensor, " targets"], Bool[torch.Tensor, " targets"]]:
         """Log-probability of each target, float64, and whether it is the likeliest; on the CPU.
@@ -88,6 +89,8 @@ class LmHead:
             where: Flat positions, row times the longest row's length plus the place in the row.
             targets: Index into `where` of each target, and its token id.
             cache: Cache of one row that goes before all of these, left as it is; or None.
+            on_states: Called with the inputs of the projection at `where`, in that order; not of a
+                model whose projection is no linear layer.
             layout: `attention_mask` and `position_ids` where rows are more than plain text.
         """
         import torch
@@ -105,6 +108,8 @@ class LmHead:
 
         with self._replaced(take):
             logits = self.model(ids, use_cache=cache is not None, **arguments).logits.flatten(0, 1)
+        if narrowed:
+            on_states(narrowed[0])
         blocks: Iterable[Iterable[torch.Tensor]]
         if self.is_bare:
             blocks = map(self._pieces, torch.split(narrowed[0], _BLOCK))
@@ -113,6 +118,24 @@ class LmHead:
             logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
             blocks = ([block] for block in torch.split(logits, _BLOCK))
         return _summed(blocks, targets[0].to(self.device), targets[1].to(self.device))
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of words, where the projection is a linear layer."""
+        return int(self.head.out_features)
+
+    def logits(
+        self, states: Float[torch.Tensor, "rows hidden"]
+    ) -> Float[torch.Tensor, "rows words"]:
+        """Logits from inputs of the projection, as the model makes them, in float32 at least."""
+        import torch
+
+        if self.is_bare:
+            return self._projected(states)
+        token = torch.zeros(1, 1, dtype=torch.long, device=self.device)
+        with self._replaced(lambda _: self._projected(states)[None]):
+            logits: torch.Tensor = self.model(token, use_cache=False).logits[0]
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def _gives_projection(self) -> bool:
         """Whether a pass of one token gives the very tensor of its projection, unchanged."""

@@ -1,0 +1,126 @@
+"""How far a model's next words are from those of the dense model that it was cut from."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from .lm_head import LmHead
+
+MOST_TOKENS = 2048  # that are compared of one reference
+_LOGITS_BYTES = 2**25  # of float32 logits of one model made at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distance:
+    """How far a model is from the dense one, as sums over tokens that follow the same text.
+
+    With the probabilities p of the dense model and q of the other one:
+
+    Attributes:
+        tokens: Number of tokens that are predicted.
+        divergence: Sum of the KL divergence, sum p log(p / q), in nats.
+        agreement: Tokens of which both have the same likeliest word.
+        acceptance: Sum of min(p, q), which is 1 less the total variation: the chance that a word
+            drawn by the other model would be accepted as a draft of the dense one.
+
+    Source: acceptance, Leviathan, Kalman and Matias 2023, "Fast Inference from Transformers via
+        Speculative Decoding", corollary 3.6.
+    """
+
+    tokens: int
+    divergence: float
+    agreement: int
+    acceptance: float
+
+    @classmethod
+    def total(cls, parts: Iterable[Distance]) -> Distance:
+        """The sum of some, of no or more tokens."""
+        parts = tuple(parts)
+        return cls(
+            tokens=sum(part.tokens for part in parts),
+            divergence=sum(part.divergence for part in parts),
+            agreement=sum(part.agreement for part in parts),
+            acceptance=sum(part.acceptance for part in parts),
+        )
+
+
+class DenseReference:
+    """What the dense model would say next, at some tokens of some requests.
+
+    Kept are the inputs of its vocabulary projection, which all its cuts share.
+
+    Args:
+        compared: The requests that are compared, as lm-eval has their arguments. Of each as many
+            tokens are taken, evenly spread, so that there are `MOST_TOKENS` in all, and one at
+            least.
+
+    Memory: the hidden size, in the model's dtype, for each token.
+    """
+
+    def __init__(self, compared: Iterable[tuple[Any, ...]]) -> None:
+        self._compared = {_key(arguments) for arguments in compared}
+        self._tokens = max(1, MOST_TOKENS // max(1, len(self._compared)))
+        self._states: dict[Hashable, Tensor] = {}
+        self._answered: set[tuple[str, ...]] = set()
+
+    def compares(self, arguments: tuple[Any, ...]) -> bool:
+        """Whether a request is compared."""
+        return _key(arguments) in self._compared
+
+    def places(self, scored: int) -> list[int]:
+        """Which of the scored tokens of a request are compared."""
+        count = min(scored, self._tokens)
+        return [number * scored // count for number in range(count)]
+
+    def lacks(self, requests: Iterable[tuple[Any, ...]]) -> bool:
+        """Whether the dense model has yet to answer any of these that are compared."""
+        keys = {_key(arguments) for arguments in requests}
+        return bool(keys & self._compared - self._answered)
+
+    def answered(self, requests: Iterable[tuple[Any, ...]]) -> None:
+        """The dense model has answered these."""
+        self._answered |= {_key(arguments) for arguments in requests}
+
+    def keep(self, request: Hashable, states: Float[Tensor, "tokens hidden"]) -> None:
+        """States of the dense model at the `places` of a request."""
+        self._states[request] = states.cpu()
+
+    def distance(
+        self, request: Hashable, states: Float[Tensor, "tokens hidden"], head: LmHead
+    ) -> Distance | None:
+        """From the dense model's answer to a model's; None where the dense one gave none."""
+        dense = self._states.get(request)
+        return None if dense is None else distance(dense.to(states.device), states, head)
+
+
+def distance(
+    dense: Float[Tensor, "tokens hidden"], own: Float[Tensor, "tokens hidden"], head: LmHead
+) -> Distance:
+    """From the dense model to another one, by the inputs of the projection that they share."""
+    import torch
+
+    step = max(1, _LOGITS_BYTES // (4 * head.vocabulary))
+    parts = []
+    for one, other in zip(torch.split(dense, step), torch.split(own, step), strict=True):
+        p, q = (head.logits(states).log_softmax(-1) for states in (one, other))
+        ratio = torch.where(p.isneginf(), 0.0, p - q)  # 0 log 0 is 0
+        parts.append(
+            Distance(
+                tokens=len(p),
+                divergence=float((p.exp() * ratio).sum(-1).double().sum()),
+                agreement=int((p.argmax(-1) == q.argmax(-1)).sum()),
+                acceptance=float(torch.minimum(p, q).exp().sum(-1).double().sum()),
+            )
+        )
+    return Distance.total(parts)
+
+
+def _key(arguments: tuple[Any, ...]) -> tuple[str, ...]:
+    """What tells one request from another: its texts."""
+    return tuple(map(str, arguments))

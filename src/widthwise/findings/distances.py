@@ -1,0 +1,76 @@
+"""How far a network is from the dense model: in its next words, and in answers that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..stats import Estimate, Share, mean_with_error
+from ..study import Record
+from .pairs import why_not_paired
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextWords:
+    """How far the next words of a network are from the dense model's, on one task.
+
+    Means over items of the mean over the tokens of each, with intervals over items.
+
+    Attributes:
+        divergence: KL divergence, dense from the network, nats a token.
+        agreement: Share of tokens of which both have the same likeliest word.
+        acceptance: Share of words drawn by the network that the dense model would accept as a
+            draft: 1 less the total variation.
+        tokens: Tokens that were compared.
+    """
+
+    divergence: Estimate
+    agreement: Share
+    acceptance: Share
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flips:
+    """Items whose answer is right of one model alone.
+
+    Attributes:
+        lost: Share of all items that the dense model has right and the network wrong.
+        won: Share of those the other way round.
+        n: Items that both answered.
+    """
+
+    lost: float
+    won: float
+    n: int
+
+
+def next_words(record: Record) -> NextWords | None:
+    """How far the network of a record is from the dense model; None where that is not known."""
+    found = record.distances
+    if found is None:
+        return None
+    return NextWords(
+        divergence=mean_with_error(found.divergence),
+        agreement=_share(found.agreement),
+        acceptance=_share(found.acceptance),
+        tokens=sum(found.tokens),
+    )
+
+
+def _share(values: Sequence[float]) -> Share:
+    mean = mean_with_error(values)
+    return Share(value=mean.value, standard_error=mean.standard_error, n=mean.n)
+
+
+def flips(own: Record, dense: Record | None) -> Flips | None:
+    """Answers that changed both ways; None of a score that is no share of right answers, and where
+    the two were not asked the same items."""
+    if dense is None or own.unit != "accuracy" or why_not_paired(own, dense):
+        return None
+    pairs = list(zip(own.items, dense.items, strict=False))  # ended early: those that both answered
+    if any(value not in (0.0, 1.0) for pair in pairs for value in pair):
+        return None
+    lost = sum(ours < theirs for ours, theirs in pairs)
+    won = sum(ours > theirs for ours, theirs in pairs)
+    return Flips(lost=lost / len(pairs), won=won / len(pairs), n=len(pairs))

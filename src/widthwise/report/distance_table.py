@@ -1,0 +1,88 @@
+"""The table of distances from the dense model: a row a task and a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..findings import Flips, Grid, GridRow, NextWords, Table, flips, next_words
+from ..stats import Estimate, Share, percent, with_ends
+
+_ABOUT = (
+    "How far next words and answers are from the dense model's, which tells small cuts from none "
+    "long before a score does."
+)
+DISTANCE_KEY = (
+    "KL is the divergence of the next token, dense from the network, in nats: 0 where both always "
+    "say the same. Same first choice is the share of tokens of which both hold the same one "
+    "likeliest; accepted, the share of tokens drafted by the network that the dense model would "
+    "accept. Means over items, with 95 % intervals over items. Lost and won are the shares of "
+    "items that only the dense model, and only the network, has right."
+)
+
+
+class _Row(NamedTuple):
+    task: str
+    study: str
+    network: GridRow
+    words: NextWords | None
+    flips: Flips | None
+
+
+def distance_table(grids: Sequence[tuple[str, Grid]]) -> Table | None:
+    """Every network beside dense on every task; None where nothing was compared.
+
+    Args:
+        grids: Of one or several studies, with the name of each.
+    """
+    rows = [row for name, grid in grids for row in _rows(name, grid)]
+    if not rows:
+        return None
+    order = list(dict.fromkeys(row.task for row in rows))
+    rows.sort(key=lambda row: order.index(row.task))
+    several = len(grids) > 1
+    return Table.of(
+        rows,
+        {
+            "task": lambda row: row.task,
+            **({"study": lambda row: row.study} if several else {}),
+            "network": lambda row: row.network.named,
+            "KL [95 %]": lambda row: (row.words and _divergence(row.words.divergence)) or "",
+            "same first choice": lambda row: (row.words and _share(row.words.agreement)) or "",
+            "accepted": lambda row: (row.words and _share(row.words.acceptance)) or "",
+            "lost": lambda row: "" if row.flips is None else percent(row.flips.lost),
+            "won": lambda row: "" if row.flips is None else percent(row.flips.won),
+        },
+        title="Distance from dense",
+        about=_ABOUT,
+        notes=[DISTANCE_KEY],
+    ).nonempty()
+
+
+def _rows(name: str, grid: Grid) -> list[_Row]:
+    """Those of one study of which anything is known."""
+    rows = []
+    for quantity in grid.quality:
+        dense = grid.of_dense(quantity)
+        for network in grid.networks:
+            record = grid.cells.get((network, quantity))
+            if network.criterion is None or record is None or record.value is None:
+                continue
+            row = _Row(quantity, name, network, next_words(record), flips(record, dense))
+            if row.words or row.flips:
+                rows.append(row)
+    return rows
+
+
+def _divergence(estimate: Estimate) -> str:
+    """Never below 0; with as many decimals as a divergence of a cut of 2 % needs."""
+    if estimate.standard_error is None:
+        return with_ends(estimate.value, decimals=3)
+    low, high = estimate.interval()
+    return with_ends(estimate.value, max(0.0, low), high, decimals=3)
+
+
+def _share(share: Share) -> str:
+    if share.standard_error is None:
+        return with_ends(share.value, decimals=1, scale=100) + " %"
+    return with_ends(share.value, *share.interval(), decimals=1, scale=100) + " %"

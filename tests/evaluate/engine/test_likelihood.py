@@ -319,7 +319,7 @@ def test_likelihoods_that_are_not_finite_are_not_hidden() -> None:
     model = sharp("llama")
     with torch.no_grad():
         model.lm_head.weight[7] = torch.nan
-    value, greedy = log_likelihoods(model, [ScoringRequest((5, 6, 8, 9), 2)])[0]
+    value, greedy, _ = log_likelihoods(model, [ScoringRequest((5, 6, 8, 9), 2)])[0]
     assert value != value
     assert not greedy
 

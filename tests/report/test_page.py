@@ -20,7 +20,9 @@ def test_page_is_well_formed_with_unique_identifiers(html: str) -> None:
     assert page.tags.count("title") == 1 + figures
     files = [r.partition(";")[0] for r in page.references if r.startswith("data:")]
     assert files.count("data:image/svg+xml") == figures
-    assert files.count("data:text/csv") == 1 + figures + 3  # all records, scores, distances, networks
+    assert (
+        files.count("data:text/csv") == 1 + figures + 3
+    )  # all records, scores, distances, networks
 
 
 def test_page_refers_to_nothing_outside_itself(html: str) -> None:

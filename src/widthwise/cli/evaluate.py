@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import RunError
 from ..evaluate import BACKENDS, SUITES
 from .options import (
     DEFAULT_CRITERIA,
@@ -33,6 +35,12 @@ from .options import (
     thinking_option,
     widths_options,
 )
+
+if TYPE_CHECKING:
+    from ..study import EvaluateSettings, Record
+
+CUT_FROM = "parent"  # the value of a bare --against
+OWN, OTHER = "model", "against"  # folders of both models' evaluations
 
 
 def _some_names(value: str) -> tuple[str, ...]:
@@ -89,6 +97,14 @@ def _some_names(value: str) -> tuple[str, ...]:
     ),
 )
 @click.option(
+    "--against",
+    is_flag=False,
+    flag_value=CUT_FROM,
+    metavar="[DENSE]",
+    help="Ask the dense model that MODEL was cut from as well, and compare answer by answer; "
+    "without a name, the one that MODEL's own files tell.",
+)
+@click.option(
     "--backend",
     type=click.Choice(BACKENDS),
     default=BACKENDS[0],
@@ -101,7 +117,12 @@ def _some_names(value: str) -> tuple[str, ...]:
 )
 @names_models
 def evaluate(
-    model: str, out: Path, to: tuple[str, ...], remove: tuple[str, ...], **options: Any
+    model: str,
+    out: Path,
+    to: tuple[str, ...],
+    remove: tuple[str, ...],
+    against: str | None,
+    **options: Any,
 ) -> None:
     """Measure what MODEL knows: tasks of lm-eval, each score beside its floor.
 
@@ -109,9 +130,7 @@ def evaluate(
     on the same items, beside random pruning. Prints a table; writes records.jsonl, items/*.parquet
     and report.html.
     """
-    from ..report import write_page
-    from ..study import EvaluateSettings, Evaluation, calibration_notes
-    from .tables import print_table, run
+    from ..study import EvaluateSettings
 
     limits = options.pop("limits")
     options["criteria"] = read_criteria(options["criteria"], out)
@@ -123,16 +142,61 @@ def evaluate(
         if is_typed(name) and not settings.widths:
             option = "--criterion" if name == "criteria" else flag(name)
             raise click.UsageError(f"{option} chooses neurons of a width: add --to or --remove.")
+    kept = out
+    if against is None:
+        records = _alone(out, settings)
+    elif settings.widths:
+        raise click.UsageError("--against compares MODEL as it is: leave --to and --remove out.")
+    else:
+        records, kept = _beside(out, settings, against), out / OWN
+    click.echo(f"report: {out / 'report.html'}")
+    click.echo(f"records: {kept / 'records.jsonl'}")
+    missing = [record for record in records if record.value is None]
+    if missing:
+        cells = "1 cell" if len(missing) == 1 else f"{len(missing)} cells"
+        click.echo(f"{cells} could not be measured; run again to retry", err=True)
+        sys.exit(1)
+
+
+def _alone(out: Path, settings: EvaluateSettings) -> list[Record]:
+    """Measure a model and its widths, print their table, and write their page."""
+    from ..report import write_page
+    from ..study import Evaluation, calibration_notes
+    from .tables import print_table, run
+
     study, records = run(partial(Evaluation, out, settings))
     title = f"What {study.parent.checkpoint.name} knows"
     write_page(records, out / "report.html", title=title, settings=study.settings.stored)
     print_table(records)
     for note in calibration_notes(records):
         click.echo(note, err=True)
-    click.echo(f"report: {out / 'report.html'}")
-    click.echo(f"records: {out / 'records.jsonl'}")
-    missing = [record for record in records if record.value is None]
-    if missing:
-        cells = "1 cell" if len(missing) == 1 else f"{len(missing)} cells"
-        click.echo(f"{cells} could not be measured; run again to retry", err=True)
-        sys.exit(1)
+    return records
+
+
+def _beside(out: Path, settings: EvaluateSettings, against: str) -> list[Record]:
+    """Measure another model and this one on the same items, print the table of both, and write the
+    page of both."""
+    from ..report import write_report
+    from ..study import Evaluation, read_study
+    from .tables import print_pairs, run
+
+    if out.exists() and not (out / OTHER).is_dir() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out} is there and holds no comparison; name another folder with -o")
+    dense, others = run(
+        partial(Evaluation, out / OTHER, _other_model(settings, against)), with_model=True
+    )
+    study, records = run(partial(Evaluation, out / OWN, settings, against=dense), with_model=True)
+    write_report([read_study(out / OTHER), read_study(out / OWN)], out / "report.html")
+    print_pairs((Path(study.parent.name).name, records), (Path(dense.parent.name).name, others))
+    return [*others, *records]
+
+
+def _other_model(settings: EvaluateSettings, against: str) -> EvaluateSettings:
+    """The settings by which the other model is asked."""
+    from ..cut.checkpoint import parent_of, resolve_model
+
+    source = resolve_model(settings.model)
+    name = parent_of(source) if against == CUT_FROM else model_name(against)
+    if resolve_model(name).found.resolve() == source.found.resolve():
+        raise click.UsageError(f"--against {name} is MODEL itself.")
+    return replace(settings, model=name)

@@ -141,6 +141,31 @@ def _print_distances(console: Console, grid: Grid) -> None:
     print_wrapped(console, f"\n{DISTANCE_KEY}")
 
 
+def print_pairs(own: tuple[str, list[Record]], other: tuple[str, list[Record]]) -> None:
+    """One model beside another, task by task, and what is missing.
+
+    Args:
+        own: Name and records of the model.
+        other: Of the model beside it.
+    """
+    from ..report import (
+        DISTANCE_KEY,
+        missing_notes,
+        network_rows,
+        paired_table,
+        task_pairs,
+    )
+
+    console = table_console()
+    for name, records in (other, own):
+        print_titled(console, f"\n{name}", *network_rows(records))
+    table = paired_table(task_pairs(own[1], other[1]), (own[0], other[0]))
+    print_titled(console, f"\n{table.title}", table.header, table.rows)
+    notes = (*missing_notes(other[1]), *missing_notes(own[1]))
+    for sentence in ("", *notes, f"{_KEY}.", DISTANCE_KEY):
+        print_wrapped(console, sentence)
+
+
 def print_costs(records: list[Record]) -> None:
     """The costs workload by workload, and why anything is missing."""
     from ..report import COST_KEY, cost_tables

@@ -8,6 +8,7 @@ from .figures import plot_front, plot_qualities, plot_quality
 from .network_table import missing_notes, network_rows
 from .notebook import StudyView, open_study
 from .page import Block, Page, Section, Sheet, provenance_section, write_whole
+from .paired_table import TaskPair, paired_table, task_pairs
 from .provenance import format_value, join_values
 from .score_table import (
     BESIDE_CONTROL,
@@ -35,6 +36,7 @@ __all__ = [
     "Sheet",
     "StudyView",
     "Style",
+    "TaskPair",
     "TaskScores",
     "cost_tables",
     "distance_table",
@@ -46,6 +48,7 @@ __all__ = [
     "network_rows",
     "nonempty_columns",
     "open_study",
+    "paired_table",
     "plot_cost",
     "plot_front",
     "plot_qualities",
@@ -55,6 +58,7 @@ __all__ = [
     "provenance_section",
     "score_tables",
     "standalone_svg_uri",
+    "task_pairs",
     "to_svg",
     "write_page",
     "write_report",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ..findings import Flips, Grid, GridRow, NextWords, Table, flips, next_words
-from ..stats import Estimate, Share, percent, with_ends
+from ..stats import estimate_text, percent, with_ends
 
 _ABOUT = (
     "How far next words and answers are from the dense model's, which tells small cuts from none "
@@ -47,9 +47,9 @@ def distance_table(grids: Sequence[tuple[str, Grid]]) -> Table | None:
             "task": lambda row: row.task,
             **({"study": lambda row: row.study} if several else {}),
             "network": lambda row: row.network.named,
-            "KL [95 %]": lambda row: (row.words and _divergence(row.words.divergence)) or "",
-            "same first choice": lambda row: (row.words and _share(row.words.agreement)) or "",
-            "accepted": lambda row: (row.words and _share(row.words.acceptance)) or "",
+            "KL [95 %]": lambda row: divergence_text(row.words),
+            "same first choice": lambda row: share_text(row.words, "agreement"),
+            "accepted": lambda row: share_text(row.words, "acceptance"),
             "lost": lambda row: "" if row.flips is None else percent(row.flips.lost),
             "won": lambda row: "" if row.flips is None else percent(row.flips.won),
         },
@@ -74,15 +74,17 @@ def _rows(name: str, grid: Grid) -> list[_Row]:
     return rows
 
 
-def _divergence(estimate: Estimate) -> str:
-    """Never below 0; with as many decimals as a divergence of a cut of 2 % needs."""
-    if estimate.standard_error is None:
-        return with_ends(estimate.value, decimals=3)
-    low, high = estimate.interval()
-    return with_ends(estimate.value, max(0.0, low), high, decimals=3)
+def divergence_text(words: NextWords | None) -> str:
+    """A divergence and its interval, which ends at 0, with the decimals that a cut of 2 % needs."""
+    if words is None:
+        return ""
+    low, high = words.divergence.interval()
+    ends = () if words.divergence.standard_error is None else (max(0.0, low), high)
+    return with_ends(words.divergence.value, *ends, decimals=3)
 
 
-def _share(share: Share) -> str:
-    if share.standard_error is None:
-        return with_ends(share.value, decimals=1, scale=100) + " %"
-    return with_ends(share.value, *share.interval(), decimals=1, scale=100) + " %"
+def share_text(words: NextWords | None, name: Literal["agreement", "acceptance"]) -> str:
+    """A share of next words and its interval, in per cent."""
+    if words is None:
+        return ""
+    return f"{estimate_text(getattr(words, name), decimals=1, scale=100)} %"

@@ -34,6 +34,9 @@ class Evaluation(CellStudy):
         settings: Settings of the evaluation.
         on_record: Called with each record, those from an earlier run first.
         on_progress: Called with the share of this run that is done (0 to 1), and what is done now.
+        against: An evaluation of another model on the same tasks, which has been run: answers are
+            compared with that model's, where tokens are the same, and not with the dense one's. Its
+            model is in memory beside this one.
 
     Raises:
         RunError, OutputError: The folder holds something else, or is in use; no such device.
@@ -46,6 +49,7 @@ class Evaluation(CellStudy):
         *,
         on_record: Callable[[Record], None] = lambda _: None,
         on_progress: ProgressCallback = lambda *_: None,
+        against: Evaluation | None = None,
     ) -> None:
         parent = DenseModel(
             files=ModelFiles(settings.model),
@@ -56,6 +60,7 @@ class Evaluation(CellStudy):
         super().__init__(folder, [parent], on_record)
         self.settings = settings
         self.on_progress = on_progress
+        self._against = against
 
     @property
     def parent(self) -> DenseModel:
@@ -65,12 +70,13 @@ class Evaluation(CellStudy):
     def scorer(self) -> Scorer:
         """Asks the tasks, once the model has a dtype and a device."""
         folder = self.store.folder.path
-        return Scorer(self.parent, self.settings, folder, also=self.more_settings)
+        against = None if self._against is None else self._against.scorer
+        return Scorer(self.parent, self.settings, folder, also=self.more_settings, against=against)
 
     @property
     def more_settings(self) -> dict[str, Any]:
-        """Further settings of the folder, of what a subclass measures."""
-        return {}
+        """Further settings of the folder: the other model, and what a subclass measures."""
+        return {} if self._against is None else {"against": self._against.parent.digest}
 
     def more_quantities(self, network: Variant) -> Sequence[str]:
         """The quantities of a network that a subclass measures."""

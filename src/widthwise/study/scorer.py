@@ -69,6 +69,8 @@ class Scorer:
         settings: Settings of the evaluation.
         folder: Folder of the study, for refits and for checkpoints that another backend needs.
         also: Further settings that fix the caller's numbers.
+        against: Asks the model that answers are compared with; None for this dense model, with
+            which its own cuts are.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Scorer:
         folder: Path,
         *,
         also: Mapping[str, Any] | None = None,
+        against: Scorer | None = None,
     ) -> None:
         self.parent = parent
         self.settings = settings
@@ -85,6 +88,7 @@ class Scorer:
         self.calibrated = CalibrationStage(parent, settings, folder)
         self._asking = Asking(parent, thinking=settings.thinking)
         self._also = dict(also or {})
+        self._against = against or self
         self._lm: Any = None
         self._floors: dict[str, Floor] = {}
         self._references: dict[str, DenseReference] = {}
@@ -208,19 +212,28 @@ class Scorer:
             return answer_task(lm, task)
 
     def _watch(self, network: Variant, task: Task) -> Watch | None:
-        """What becomes of a network's answers: the dense one's are kept, and others compared with
-        them. It is asked for them where it has not been."""
+        """What becomes of a network's answers: those that others are compared with are kept."""
         if self.settings.backend != BACKENDS[0]:
             return None
+        is_dense = self._against is self and network.criterion is None
+        reference = self._against.reference(task, is_whole=not is_dense)
+        return Watch(reference, is_dense=is_dense)
+
+    def reference(self, task: Task, *, is_whole: bool) -> DenseReference:
+        """What the dense model says to a task, or to a part of it.
+
+        Args:
+            task: The task, perhaps as it is asked of another model.
+            is_whole: Whether the model is asked what it has not been asked.
+        """
         if task.name not in self._references:
-            self._references[task.name] = reference_of(self.tasks[task.name])
+            self._references[task.name] = reference_of(self.tasks.get(task.name, task))
         reference = self._references[task.name]
-        watch = Watch(reference, is_dense=network.criterion is None)
-        if not watch.is_dense and (part := not_answered(task, reference)) is not None:
+        if is_whole and (part := not_answered(task, reference)) is not None:
             with suppress(WidthwiseError), self._open(DENSE) as lm:  # its own cell says what fails
                 lm.watch, lm.on_done = Watch(reference, is_dense=True), lambda _: None
                 answer_task(lm, part)
-        return watch
+        return reference
 
     def missed(self, network: Variant, task: Task, error: WidthwiseError) -> ScoreResult:
         """The record of a value that could not be had."""

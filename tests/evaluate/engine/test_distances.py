@@ -132,3 +132,35 @@ def test_a_large_vocabulary_is_compared_in_parts(monkeypatch: pytest.MonkeyPatch
     assert parts.distance is not None
     assert parts.distance.divergence == pytest.approx(whole.distance.divergence, rel=1e-5)
     assert parts.distance.agreement == whole.distance.agreement
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2", "cohere"])
+def test_a_model_with_another_head_is_compared_by_its_own(family: str) -> None:
+    """A healed model may have learned another head, and gemma2 and cohere change its logits."""
+    model = sharp(family, max_position_embeddings=128)
+    other = disturbed(model)
+    head = torch.nn.Linear(*other.lm_head.weight.shape[::-1], bias=False)
+    head.weight.data = other.lm_head.weight.data + 0.05 * torch.randn(
+        other.lm_head.weight.shape, generator=torch.Generator().manual_seed(2)
+    )
+    other.lm_head = head
+    reference, runs = compared(runs_of())
+    log_likelihoods(model, runs, watch=Watch(reference, is_dense=True))
+    found = log_likelihoods(other, runs, watch=Watch(reference, is_dense=False))
+    for run, answer in zip(runs, found, strict=True):
+        kl, same, accepted = whole_pass(model, other, run, reference.places(run.scored))
+        assert answer.distance is not None
+        assert answer.distance.divergence == pytest.approx(kl, abs=1e-3, rel=1e-3)
+        assert answer.distance.agreement == same
+        assert answer.distance.acceptance == pytest.approx(accepted, abs=1e-3)
+
+
+def test_models_with_other_words_are_not_compared() -> None:
+    model, other = (
+        sharp("llama", max_position_embeddings=128, vocab_size=size) for size in (64, 80)
+    )
+    draw = random.Random(3)
+    reference, runs = compared([ScoringRequest(tuple(draw.choices(range(3, 60), k=30)), 29)])
+    log_likelihoods(model, runs, watch=Watch(reference, is_dense=True))
+    (found,) = log_likelihoods(other, runs, watch=Watch(reference, is_dense=False))
+    assert found.distance is None

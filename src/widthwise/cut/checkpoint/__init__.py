@@ -9,7 +9,7 @@ from .model_card import license_lines, license_words, loading_code
 from .model_class import check_causal_class
 from .reader import INDEX, Checkpoint, check_free_disk, free_disk_bytes, read_json
 from .refit_record import REFIT_FILE, inspect_refit, read_refit_record
-from .resolve import ModelSource, finding, is_gguf, names_folder, resolve_model
+from .resolve import ModelSource, finding, is_gguf, names_folder, parent_of, resolve_model
 from .stored_parts import Index, stored_parts
 from .tokenizer import check_tokens, load_tokenizer, table_rows
 from .write_options import Layout, StoreOptions, WriteOptions, stored_dtype
@@ -50,6 +50,7 @@ __all__ = [
     "load_tokenizer",
     "loading_code",
     "names_folder",
+    "parent_of",
     "read_json",
     "read_refit_record",
     "refuse_overlap",

@@ -23,9 +23,11 @@ from ...errors import CheckpointError
 from ...notices import notice
 from .gguf_checkpoint import GgufCheckpoint
 from .hub import hub_folder
+from .lineage import lineage_of
 from .reader import Checkpoint
 from .tokenizer import load_tokenizer
 
+EMBEDDED_TITLE = "SmolLM2-135M-Instruct"
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?")
 
 
@@ -102,7 +104,7 @@ def resolve_model(model: str | Path | ModelSource) -> ModelSource:
     if not name:
         raise CheckpointError("a model must be named; got an empty name")
     if name == EMBEDDED:
-        return ModelSource(embedded_model(), "SmolLM2-135M-Instruct")
+        return ModelSource(embedded_model(), EMBEDDED_TITLE)
     if name in NAMED_MODELS:
         return _named(name)
     path = Path(os.path.expanduser(name))
@@ -117,6 +119,29 @@ def resolve_model(model: str | Path | ModelSource) -> ModelSource:
         f"{name}: no such folder or file, nor a hub id (org/name); "
         f"these models go by a name: {', '.join(model_names())}"
     )
+
+
+def parent_of(model: ModelSource) -> str:
+    """The model that a checkpoint was cut from, as `resolve_model` takes it.
+
+    Raises:
+        CheckpointError: No file beside it says that it was cut, or the other one is not here.
+    """
+    lineage = None if model.gguf is not None else lineage_of(model.found)
+    if lineage is None:
+        raise CheckpointError(
+            f"{model.name} has no record of what it was cut from: name its dense model"
+        )
+    titles = {EMBEDDED_TITLE: EMBEDDED} | {each.title: n for n, each in NAMED_MODELS.items()}
+    parent = titles.get(lineage.parent, lineage.parent)
+    try:
+        resolve_model(parent)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{model.name} was cut from {lineage.parent}, which is not found here under this name: "
+            "name its dense model"
+        ) from error
+    return parent
 
 
 def is_gguf(path: Path) -> bool:

@@ -53,20 +53,24 @@ class Distance:
 class DenseReference:
     """What the dense model would say next, at some tokens of some requests.
 
-    Kept are the inputs of its vocabulary projection, which all its cuts share.
+    Kept are the inputs of its vocabulary projection.
 
     Args:
         compared: The requests that are compared, as lm-eval has their arguments. Of each as many
             tokens are taken, evenly spread, so that there are `MOST_TOKENS` in all, and one at
             least.
 
-    Memory: the hidden size, in the model's dtype, for each token.
+    Attributes:
+        model: The dense model; None before it has answered.
+
+    Memory: the hidden size, in the model's dtype, for each token; and the model.
     """
 
     def __init__(self, compared: Iterable[tuple[Any, ...]]) -> None:
         self._compared = {_key(arguments) for arguments in compared}
         self._tokens = max(1, MOST_TOKENS // max(1, len(self._compared)))
         self._states: dict[Hashable, Tensor] = {}
+        self.model: Any = None
         self._answered: set[tuple[str, ...]] = set()
 
     def compares(self, arguments: tuple[Any, ...]) -> bool:
@@ -87,28 +91,32 @@ class DenseReference:
         """The dense model has answered these."""
         self._answered |= {_key(arguments) for arguments in requests}
 
-    def keep(self, request: Hashable, states: Float[Tensor, "tokens hidden"]) -> None:
+    def keep(self, model: Any, request: Hashable, states: Float[Tensor, "tokens hidden"]) -> None:
         """States of the dense model at the `places` of a request."""
-        self._states[request] = states.cpu()
+        self.model, self._states[request] = model, states.cpu()
 
-    def distance(
-        self, request: Hashable, states: Float[Tensor, "tokens hidden"], head: LmHead
-    ) -> Distance | None:
-        """From the dense model's answer to a model's; None where the dense one gave none."""
-        dense = self._states.get(request)
-        return None if dense is None else distance(dense.to(states.device), states, head)
+    def states(self, request: Hashable) -> Float[Tensor, "tokens hidden"] | None:
+        """The same; None where the dense model has given none."""
+        return self._states.get(request)
 
 
 def distance(
-    dense: Float[Tensor, "tokens hidden"], own: Float[Tensor, "tokens hidden"], head: LmHead
+    dense: Float[Tensor, "tokens hidden"],
+    own: Float[Tensor, "tokens hidden"],
+    heads: tuple[LmHead, LmHead],
 ) -> Distance:
-    """From the dense model to another one, by the inputs of the projection that they share."""
+    """From the dense model to another one, by the inputs of their projections.
+
+    Args:
+        dense, own: The inputs.
+        heads: Of the dense model and of the other one.
+    """
     import torch
 
-    step = max(1, _LOGITS_BYTES // (4 * head.vocabulary))
+    step = max(1, _LOGITS_BYTES // (4 * heads[0].vocabulary))
     parts = []
-    for one, other in zip(torch.split(dense, step), torch.split(own, step), strict=True):
-        p, q = (head.logits(states).log_softmax(-1) for states in (one, other))
+    for pair in zip(torch.split(dense, step), torch.split(own, step), strict=True):
+        p, q = (head.logits(x).log_softmax(-1) for head, x in zip(heads, pair, strict=True))
         ratio = torch.where(p.isneginf(), 0.0, p - q)  # 0 log 0 is 0
         parts.append(
             Distance(

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...errors import RunError
 from ...io import out_of_memory
 from .cache_trial import can_share, check_causal
-from .distances import DenseReference, Distance
+from .distances import DenseReference, Distance, distance
 from .lm_head import LmHead, TokenBudget, evaluating, padded, rope_is_dynamic, rope_limit
 from .packing import Packed, longest_in_trees, mask_of, pack, unpacked
 from .prefixes import SharedPrefix, find_prefixes
@@ -265,16 +266,28 @@ class _Work:
         found: dict[int, Distance] = {}
         if self.watch is None or not states:
             return found
-        start, reference = 0, self.watch.reference
+        start, reference, device = 0, self.watch.reference, self.head.device
         for index in indices:
             run = self.runs[index]
             rows = inverse[start : start + run.scored]
             start += run.scored
             if not run.compared:
                 continue
-            own = states[0][rows[reference.places(run.scored)].to(self.head.device)]
+            own = states[0][rows[reference.places(run.scored)].to(device)]
             if self.watch.is_dense:
-                reference.keep(run, own)
-            elif (distance := reference.distance(run, own, self.head)) is not None:
-                found[index] = distance
+                reference.keep(self.head.model, run, own)
+            elif (dense := reference.states(run)) is not None and self._has_same_words:
+                found[index] = distance(dense.to(device), own, (self._dense_head, self.head))
         return found
+
+    @cached_property
+    def _dense_head(self) -> LmHead:
+        """What makes logits of the dense model's states."""
+        assert self.watch is not None
+        dense = self.watch.reference.model
+        return self.head if dense is self.head.model else LmHead(dense)
+
+    @property
+    def _has_same_words(self) -> bool:
+        """Whether both models predict one of equally many words."""
+        return self._dense_head.vocabulary == self.head.vocabulary

@@ -30,8 +30,8 @@ def test_a_row_says_all_that_is_known() -> None:
         "task", "network", "KL [95 %]", "same first choice", "accepted", "lost", "won",
     )  # fmt: skip
     first, second = table.rows
-    # Of two items, Student's quantile is 12.7 at an error of 0.001: beyond 0, where it ends.
-    assert first[:3] == ("piqa", "ppm 2.39x", "0.002 [0.000, 0.015]")
+    # Of two items, the logarithm's error is 0.001 / 0.002, and Student's quantile is 12.7.
+    assert first[:3] == ("piqa", "ppm 2.39x", "0.002 [0.000, 1.149]")
     assert first[3].endswith(" %")
     assert first[5:] == ("5.0 %", "0.0 %")
     assert second[2:5] == ("", "", "")

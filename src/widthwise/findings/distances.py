@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..stats import Estimate, Share, mean_with_error
+from ..stats import Positive, Share, mean_with_error
 from ..study import Record
 from .pairs import why_not_paired
 
@@ -14,7 +14,9 @@ from .pairs import why_not_paired
 class NextWords:
     """How far the next words of a network are from the dense model's, on one task.
 
-    Means over items of the mean over the tokens of each, with intervals over items.
+    Means over items of the mean over the tokens of each, with intervals over items. That of the
+    divergence, which is skewed to the right, held the true mean in 93 to 94 % of draws of 24 to 150
+    items of two tasks (LOG, 2026-11-30); the others in 95 %.
 
     Attributes:
         divergence: KL divergence, dense from the network, nats a token.
@@ -24,7 +26,7 @@ class NextWords:
         tokens: Tokens that were compared.
     """
 
-    divergence: Estimate
+    divergence: Positive
     agreement: Share
     acceptance: Share
     tokens: int
@@ -50,8 +52,9 @@ def next_words(record: Record) -> NextWords | None:
     found = record.distances
     if found is None:
         return None
+    mean = mean_with_error(found.divergence)
     return NextWords(
-        divergence=mean_with_error(found.divergence),
+        divergence=Positive(value=mean.value, standard_error=mean.standard_error, n=mean.n),
         agreement=_share(found.agreement),
         acceptance=_share(found.acceptance),
         tokens=sum(found.tokens),

@@ -75,12 +75,12 @@ def _rows(name: str, grid: Grid) -> list[_Row]:
 
 
 def divergence_text(words: NextWords | None) -> str:
-    """A divergence and its interval, which ends at 0, with the decimals that a cut of 2 % needs."""
+    """A divergence and its interval, with the decimals that a cut of 2 % needs."""
     if words is None:
         return ""
-    low, high = words.divergence.interval()
-    ends = () if words.divergence.standard_error is None else (max(0.0, low), high)
-    return with_ends(words.divergence.value, *ends, decimals=3)
+    found = words.divergence
+    is_known = found.standard_error is not None and found.value > 0
+    return with_ends(found.value, *(found.interval() if is_known else ()), decimals=3)
 
 
 def share_text(words: NextWords | None, name: Literal["agreement", "acceptance"]) -> str:

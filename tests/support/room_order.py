@@ -2,4 +2,4 @@
 
 ORDER = ["errors", "io", "notices", "chat", "stats", "figures", "arch", "assets", "theory", "mup"]
 ORDER += ["cut", "runs", "prune", "evaluate", "measure", "tinynet", "study", "findings", "report"]
-ORDER += ["experiments", "cli"]
+ORDER += ["shrink", "experiments", "cli"]

@@ -28,6 +28,7 @@ from .mup import mup
 from .plan import plan
 from .prune import prune
 from .report import report
+from .shrink import shrink
 from .study import study
 from .tinynet import tinynet
 from .tinynet_search import search as tinynet_search
@@ -144,6 +145,7 @@ for _command in (
     plan,
     prune,
     report,
+    shrink,
     study,
     tinynet,
     word2vec,

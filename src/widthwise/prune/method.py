@@ -60,6 +60,7 @@ def prune(
     refit: bool | None = None,
     scales: bool = True,
     force: bool = False,
+    command: str | None = None,
     engine: MakeEngine | None = None,
     progress: LayerCallback | None = None,
     **asked: Unpack[RefitOptions],
@@ -83,6 +84,7 @@ def prune(
             by text (`activation`, `obs`).
         scales: Whether rows of the weights are scaled after a refit, as for `refit`.
         force: Whether a result that is there is replaced.
+        command: Command line to quote in the model card.
         engine: Workers among which the text of a refit is divided, as for `refit`.
         progress: Function that is called with each layer that is done, where layers take long.
         **asked: The width, and how neurons are chosen, as `PruneOptions` name it; and the text, as
@@ -99,7 +101,7 @@ def prune(
     text: Any = {name: asked.pop(name) for name in TextOptions.__annotations__ if name in asked}  # type: ignore[misc]
     spec = spec_of(None, asked, function=prune, options=RefitOptions)
     wanted = is_refitted(spec.criterion, refit)
-    how: StoreOptions = {"dtype": dtype, "force": force}
+    how: StoreOptions = {"dtype": dtype, "force": force, "command": command}
     WriteOptions(**how)
     if wanted:
         TextRequest(**text)  # text that is not there is refused before a model is looked for

@@ -16,7 +16,13 @@ SETTINGS = "study.json"
 RECORDS = "records.jsonl"
 TRIALS = "trials.jsonl"
 RESULTS = "results.jsonl"
-HELD = {RECORDS: "a study", TRIALS: "a search", RESULTS: "results of an experiment"}
+STAGES = "stages.jsonl"
+HELD = {
+    RECORDS: "a study",
+    TRIALS: "a search",
+    RESULTS: "results of an experiment",
+    STAGES: "a shrunk model",
+}
 _LEFTOVERS = (".lock", ".*.partial")  # of a run that was killed at once
 _OPEN = ("dtype", "device")  # settings that a user may leave to this machine
 _ABSENT = {"thinking": False}  # settings of a folder that an older version did not write
@@ -57,7 +63,7 @@ class RunFolder:
             RunError: It holds other files and no run; nothing is written into it then.
         """
         path, what = self.path, self._what
-        self._check_begun()
+        self.check_begun()
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
         busy = f"another process is running a {what} in {path}"
         with locked(path / ".lock", path, if_held=busy):
@@ -77,8 +83,8 @@ class RunFolder:
         if found is not None and found != self._records:
             raise self._refused(HELD[found])
 
-    def _check_begun(self) -> None:
-        """See that the folder is new or empty, or that such a run began it.
+    def check_begun(self) -> None:
+        """See that the folder is new or empty, or that such a run began it; writes nothing.
 
         Raises:
             RunError: It holds another kind of run, or other files.

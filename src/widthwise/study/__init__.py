@@ -4,6 +4,7 @@ from .calibration_stage import CALIBRATING, calibration_notes
 from .cost_settings import CostSettings, neighbour_widths
 from .cost_study import CostStudy
 from .demo import CRITERIA, Demo, DemoSettings
+from .dense_model import checked_device
 from .evaluate_settings import EvaluateSettings
 from .evaluation import Evaluation
 from .item_distances import ItemDistances
@@ -37,6 +38,7 @@ __all__ = [
     "Variant",
     "append",
     "calibration_notes",
+    "checked_device",
     "is_calibrated",
     "is_control",
     "load",

@@ -163,14 +163,14 @@ class Checkpoint:
     def _untied(self, architecture: Architecture) -> Architecture:
         """With each head that differs from its table counted, as transformers then ties neither."""
         table = architecture.table
-        apart = {name for name in architecture.tied if not self._are_equal(name, table)}
+        apart = {name for name in architecture.tied if not self.are_equal(name, table)}
         if not apart:
             return architecture
         more = sum(self.tensors[name].spec.numel for name in apart)
         tied, parameters = architecture.tied - apart, architecture.parameters + more
         return replace(architecture, tied=tied, parameters=parameters)
 
-    def _are_equal(self, name: str, other: str) -> bool:
+    def are_equal(self, name: str, other: str) -> bool:
         """Whether two stored tensors hold the same numbers; reads up to the first that differ."""
         import torch
 

@@ -126,10 +126,25 @@ def export_gguf(
     )
 
 
-def _check(source: ModelSource, out: Path, file_type: str, *, force: bool) -> None:
-    """Raise where the type, the place or the packages do not allow it; opens no checkpoint."""
+def check_file_type(file_type: str) -> None:
+    """Refuse a type that cannot be written here.
+
+    Raises:
+        TargetError: There is no such type.
+        RunError: A package is missing.
+    """
     if file_type not in FILE_TYPES:
         raise TargetError(f"--type must be one of {', '.join(FILE_TYPES)}; got {file_type!r}")
+    if file_type not in _BY_ANYBODY and not has_llama():
+        raise RunError(
+            f"{file_type} is written by llama.cpp's own code, in the package xllamacpp: "
+            f"pip install widthwise[gguf], or take --type {', '.join(_BY_ANYBODY)}"
+        )
+
+
+def _check(source: ModelSource, out: Path, file_type: str, *, force: bool) -> None:
+    """Raise where the type or the place does not allow it; opens no checkpoint."""
+    check_file_type(file_type)
     if source.gguf is not None:
         raise UnsupportedModelError(
             f"{source.name} is a GGUF file already; export takes a checkpoint folder, and prune "
@@ -138,11 +153,6 @@ def _check(source: ModelSource, out: Path, file_type: str, *, force: bool) -> No
     if not is_gguf(out):
         raise OutputError(f"{out}: the name of the result must end in .gguf")
     check_new_file(out, force=force)
-    if file_type not in _BY_ANYBODY and not has_llama():
-        raise RunError(
-            f"{file_type} is written by llama.cpp's own code, in the package xllamacpp: "
-            f"pip install widthwise[gguf], or take --type {', '.join(_BY_ANYBODY)}"
-        )
 
 
 def _refuse_full_disk(checkpoint: Checkpoint, out: Path, file_type: str, before: int) -> None:

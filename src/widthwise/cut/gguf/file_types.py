@@ -26,7 +26,7 @@ FILE_TYPES = {
     "q4_0": ("MOSTLY_Q4_0", "Q4_0"),
 }
 PLAIN = ("f32", "f16", "bf16")  # without blocks
-_MIXED = ("q4_k_m", "q5_k_m")  # with more bits where they help most
+MIXED = ("q4_k_m", "q5_k_m")  # with more bits where they help most
 
 # Parts of the names of matrices that are small, and stay as they are.
 _NEVER = re.compile(
@@ -104,7 +104,7 @@ class _Rule:
             return self._types.Q8_0
         if "attn_output.weight" in entry.name and eight and self._file_type == "q4_k_m":
             return self._types.Q5_K
-        if "ffn_down" in entry.name and self._file_type in _MIXED:
+        if "ffn_down" in entry.name and self._file_type in MIXED:
             rank = _layer(entry.name) if self._experts > 1 else self._downs[entry.name]
             return self._types.Q6_K if _more_bits(rank, self._layers) else default
         return default
@@ -116,7 +116,7 @@ class _Rule:
 
     def _value(self, name: str, default: Any) -> Any:
         kind = default
-        if self._file_type in _MIXED and _more_bits(self._values[name], len(self._values)):
+        if self._file_type in MIXED and _more_bits(self._values[name], len(self._values)):
             kind = self._types.Q6_K
         if self._is_70b and kind == self._types.Q4_K:
             kind = self._types.Q5_K

@@ -86,6 +86,15 @@ def vocabulary_note(path: Path) -> str | None:
     )
 
 
+def vocabulary_saving(path: Path) -> int:
+    """Bytes that one copy of the vocabulary would save; 0 where there is nothing to save.
+
+    Arguments, errors of reading, and cost as for `two_copies`.
+    """
+    found = _found(checked_reader(path))
+    return 0 if isinstance(found, str) else found.saved
+
+
 def tied(entries: Sequence[Entry], copies: TwoCopies) -> list[Entry]:
     """The tensors of a result that has the finer copy alone, by the name of the table."""
     finer = Entry.of(copies.finer)

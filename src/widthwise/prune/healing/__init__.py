@@ -3,13 +3,14 @@
 from .api import Distilled, Healing, NotBetter, distil, heal
 from .heldout import HeldOut, gain_verdict, nats_text
 from .learning_rate import rate_factors, width_change
-from .record import LrTrial, TrainingStep, inspect_healing
+from .record import HealingRecord, LrTrial, TrainingStep, inspect_healing, read_healing_record
 from .settings import HealSettings
 
 __all__ = [
     "Distilled",
     "HealSettings",
     "Healing",
+    "HealingRecord",
     "HeldOut",
     "LrTrial",
     "NotBetter",
@@ -20,5 +21,6 @@ __all__ = [
     "inspect_healing",
     "nats_text",
     "rate_factors",
+    "read_healing_record",
     "width_change",
 ]

@@ -234,6 +234,24 @@ def _trained(settings: HealSettings) -> str:
     return "all weights"
 
 
+def read_healing_record(folder: Path) -> HealingRecord | None:
+    """What a checkpoint folder says of its healing; None where it says nothing.
+
+    Raises:
+        CheckpointError: The record cannot be read.
+    """
+    path = folder / HEALING_FILE
+    if not path.exists():
+        return None
+    try:
+        record: HealingRecord = from_plain(HealingRecord, read_json(path), "the record")
+    except (ValueError, TypeError, WidthwiseError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as the record of a healing: {error}"
+        ) from error
+    return record
+
+
 def inspect_healing(checkpoint: Checkpoint) -> dict[str, Any] | None:
     """What a checkpoint says of its healing, and whether its GLU weights are the healed ones.
 
@@ -244,16 +262,10 @@ def inspect_healing(checkpoint: Checkpoint) -> dict[str, Any] | None:
     Raises:
         CheckpointError: The record cannot be read.
     """
-    path = checkpoint.path / HEALING_FILE
-    if not path.exists():
+    record = read_healing_record(checkpoint.path)
+    if record is None:
         return None
-    stored = read_json(path)
-    try:
-        record: HealingRecord = from_plain(HealingRecord, stored, "the record")
-    except (ValueError, TypeError, WidthwiseError) as error:
-        raise CheckpointError(
-            f"{path}: cannot be read as the record of a healing: {error}"
-        ) from error
+    stored = read_json(checkpoint.path / HEALING_FILE)
     shown = {name: value for name, value in stored.items() if name != "curve"}
     if fingerprint(checkpoint) == record.fingerprint:
         return {**shown, "verified": True}

@@ -1,0 +1,132 @@
+"""`widthwise shrink`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..cut.gguf import FILE_TYPES
+from ..prune import weights_advised
+from .options import (
+    data_option,
+    device_option,
+    list_option,
+    model_name,
+    names_models,
+    only_given,
+    out_option,
+    parse_names,
+    seed_option,
+)
+from .plan_options import tell_needs
+from .progress_bar import hush_transformers, progress_bar
+from .tables import print_titled, print_wrapped, table_console
+
+if TYPE_CHECKING:
+    from ..shrink import Shrink, ShrinkResult
+
+_GOALS = ("remove", "params", "size", "smaller")
+_TASKS = "embedded:prose,embedded:hellaswag,embedded:piqa,embedded:sciq"
+
+
+@click.command(
+    short_help="Make MODEL fit, and say what it lost.",
+    epilog="Example: widthwise shrink smollm2 --remove 20% --minutes 30 -o small",
+)
+@click.argument("model", type=model_name)
+@click.option("--remove", metavar="PERCENT", help="Share of neurons to remove: 20%.")
+@click.option("--params", metavar="N", help="Most parameters: 1B, or 85% of the dense model's.")
+@click.option(
+    "--size",
+    metavar="BYTES",
+    help="Most bytes of the file that is deployed: 0.4GB. It is the .gguf file where --gguf is "
+    "given, else the files of weights.",
+)
+@click.option("--smaller", metavar="PERCENT", help="How much smaller that file is to be: 15%.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    default=60.0,
+    help="Time on the clock; healing takes what the other stages leave of it.",
+)
+@click.option(
+    "--text",
+    metavar="TEXT",
+    help="Text for the refit and for healing: a file or folder, a data set of the hub, or several "
+    "by shares of the tokens (my-code/:0.7,embedded:0.3). Default: embedded text.",
+)
+@list_option(
+    "--task",
+    "tasks",
+    type=parse_names,
+    default=_TASKS,
+    help="What is asked before and after: suites, tasks of a suite or of lm-eval, or task files; "
+    "with commas between them.",
+)
+@click.option("--limit", type=click.IntRange(2), default=200, help="Most items of each task.")
+@click.option("--gguf", type=click.Choice([*FILE_TYPES]), help="Write a .gguf file of this type.")
+@click.option("--dry-run", is_flag=True, help="Say the plan, and write nothing.")
+@seed_option("Seed of samples, and of the order of the text in healing.")
+@click.option("--dtype", help="Store as float32, float16 or bfloat16.")
+@device_option
+@data_option("the tasks' documents")
+@out_option("widthwise-shrink", "Folder of everything; an interrupted run continues there.")
+@names_models
+def shrink(model: str, out: Path, dry_run: bool, **options: Any) -> None:
+    """Make MODEL fit: cut it to what is asked, heal it, and say what it lost and gained.
+
+    MODEL is {MODEL}. It is asked the same items before and after, and both are timed in turn.
+    Writes model/ (the checkpoint), README.md, report.html and, with --gguf, model.gguf.
+    """
+    only_given(options, _GOALS, "Ask for a size with")
+    from ..shrink import Shrink, ShrinkSettings
+
+    settings = ShrinkSettings(model=model, **options)
+    command = shlex.join(["widthwise", *sys.argv[1:]])
+    _tell_plan(Shrink(out, settings), out)
+    if dry_run:
+        return
+    hush_transformers()
+    with progress_bar() as bar, weights_advised():
+
+        def on_progress(share: float, label: str) -> None:
+            if share == 0:
+                bar.say(label)
+            bar.update(share, label)
+
+        work = Shrink(out, settings, command=command, on_told=bar.print, on_progress=on_progress)
+        result = work.run()
+    _print_result(result)
+
+
+def _tell_plan(work: Shrink, out: Path) -> None:
+    """Say what saves without a cut, what will be done, and what it takes."""
+    plan = work.plan
+    for sentence in (*plan.first_words, f"{plan.words}."):
+        click.echo(sentence, err=True)
+    if work.is_done:
+        return
+    tell_needs(plan.source, plan.estimate(out), out)
+    click.echo(
+        f"That is the cut alone; all stages are to take {work.settings.minutes:g} minutes, of "
+        "which healing has what the others leave.",
+        err=True,
+    )
+
+
+def _print_result(result: ShrinkResult) -> None:
+    """The tables, the verdict, and where everything is."""
+    console = table_console()
+    for table in (result.table, result.speed_table):
+        if table.rows:
+            print_titled(console, f"\n{table.title}: {table.about}", table.header, table.rows)
+    print_wrapped(console, f"\n{result.verdict}")
+    click.echo(f"page: {result.folder / 'report.html'}")
+    click.echo(f"in Markdown, with how to load it: {result.folder / 'README.md'}")
+    if result.settings.gguf:
+        click.echo(f"file for llama.cpp: {result.file}")
+    click.echo(f"checkpoint: {result.model}")

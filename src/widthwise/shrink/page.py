@@ -1,0 +1,125 @@
+"""The pages of a shrink: one screen of Markdown, and one page for whoever decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..cut.checkpoint import loading_code
+from ..findings import Table
+from ..io import write_text
+from ..report import Block, Page, Section, provenance_section
+from ..stats import number, percent
+from .result import ShrinkResult
+
+_HOW = (
+    "Both models were asked the same items. A change has its 95 % interval; degrades and improves "
+    "are said where it leaves out 0 after Holm's adjustment, and the result beats the floor, the "
+    "score of the best answerer that understands nothing. What was measured here is known of these "
+    "tasks and this text alone."
+)
+
+
+def write_readme(result: ShrinkResult, path: Path) -> None:
+    """Write the screen of Markdown, whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    write_text(path, "\n".join(_readme(result)) + "\n")
+
+
+def write_page(result: ShrinkResult, path: Path) -> None:
+    """Write the page, whole or not at all.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    shrink_page(result).write(path)
+
+
+def _title(result: ShrinkResult) -> str:
+    return f"{Path(result.plan.sizes.parent).name}, made smaller"
+
+
+def _readme(result: ShrinkResult) -> Iterator[str]:
+    """Its lines."""
+    yield from (f"# {_title(result)}", "", result.verdict, "")
+    yield from (f"## {result.table.title}", "", f"{result.table.about}.", "")
+    yield from (result.table.markdown(), "")
+    yield from (f"- {line}" for line in _lost(result))
+    yield from ("", "## Size and speed", "", _sizes(result).markdown(), "")
+    if result.speeds:
+        yield from (f"{result.speed_table.about}.", "", result.speed_table.markdown(), "")
+    yield from ("## How to load it", "", _loading(result), "")
+    yield f"Made in {result.minutes:.1f} minutes. `report.html` has the same for people who decide."
+
+
+def _lost(result: ShrinkResult) -> tuple[str, ...]:
+    return (*result.refit_sentences, result.healing_sentence)
+
+
+def _sizes(result: ShrinkResult) -> Table:
+    """The sizes before and after."""
+    sizes, file = result.plan.sizes, f"bytes of {result.file.name}"
+    before, after = result.plan.dense_bytes, result.file_bytes
+    rows = (
+        ("neurons in a block", str(sizes.intermediate_size), f"{sizes.mean_width:g}", ""),
+        (
+            "parameters",
+            number(sizes.parent_parameters, "count"),
+            number(sizes.parameters, "count"),
+            percent(1 - sizes.parameters / sizes.parent_parameters),
+        ),
+        (file, number(before, "bytes"), number(after, "bytes"), percent(1 - after / before)),
+    )
+    return Table(
+        title="Size",
+        about="Sizes before and after",
+        header=("what", "before", "after", "less"),
+        rows=rows,
+    )
+
+
+def _loading(result: ShrinkResult) -> str:
+    code = loading_code(result.model).replace("path/to/this/folder", str(result.model.absolute()))
+    if result.settings.gguf is None:
+        return code.rstrip()
+    return f"{code}\n```sh\nllama-cli -m {result.file.absolute()}\n```"
+
+
+def shrink_page(result: ShrinkResult) -> Page:
+    """The page for whoever decides."""
+    sizes, settings = _sizes(result), result.settings
+    tables = [sizes, *([result.speed_table] if result.speeds else [])]
+    facts = [
+        ("asked", str(result.plan.goal)),
+        ("model", settings.model),
+        ("tasks", f"{', '.join(settings.tasks)}; up to {settings.limit} items each"),
+        ("text", settings.text or "embedded text"),
+        ("minutes", f"{result.minutes:.1f} of {settings.minutes:g}"),
+        ("checkpoint", str(result.model.absolute())),
+        ("deployed", str(result.file.absolute())),
+    ]
+    return Page(
+        title=_title(result),
+        byline=f"asked {result.plan.goal} · {result.plan.sizes.words} of "
+        f"{result.plan.sizes.intermediate_size}",
+        answer=[result.verdict, *result.plan.first_words],
+        sections=[
+            Section(
+                key="lost",
+                title="What it lost",
+                link="What it lost",
+                about=f"{result.table.about}.",
+                blocks=[Block(tables=[result.table], sentences=_lost(result), notes=[_HOW])],
+            ),
+            Section(
+                key="costs",
+                title="What it costs",
+                link="What it costs",
+                blocks=[Block(tables=tables)],
+            ),
+            provenance_section([("", facts)]),
+        ],
+    )

@@ -1,0 +1,103 @@
+"""The plan of a shrink: how wide, how large, and what it takes; made from shapes alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..cut import PlannedWidth
+from ..cut.checkpoint import ModelSource, check_causal_class, resolve_model
+from ..prune import CutEstimate, PruneSpec, estimate_cut, planned_width, tokens_of
+from ..stats import number, percent
+from .deployed_file import DeployedFile
+from .goal import Goal
+from .savings import CheapSaving, cheap_savings
+from .settings import ShrinkSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShrinkPlan:
+    """What a shrink will do.
+
+    Attributes:
+        goal: What is asked of the size.
+        source: The model.
+        spec: The cut.
+        sizes: The width, and what the model comes to by it.
+        file: The file that is deployed.
+        dense_bytes: Bytes of that file without a cut.
+        planned_bytes: Most bytes that it will have.
+        savings: What would make it smaller without a cut.
+    """
+
+    goal: Goal
+    source: ModelSource
+    spec: PruneSpec
+    sizes: PlannedWidth
+    file: DeployedFile
+    dense_bytes: int
+    planned_bytes: int
+    savings: tuple[CheapSaving, ...]
+
+    def estimate(self, out: Path) -> CutEstimate:
+        """What the cut takes, with its result in a folder."""
+        tokens = tokens_of(self.source.checkpoint.architecture)
+        return estimate_cut(self.source, self.spec, tokens, out=out, scales=True)
+
+    @property
+    def is_cheaper(self) -> bool:
+        """Whether the cheap savings alone do what is asked, so that no neuron need go."""
+        most = self.goal.most_bytes(self.file)
+        saved = sum(each.saved_bytes for each in self.savings)
+        return most is not None and bool(saved) and self.dense_bytes - saved <= most
+
+    @property
+    def first_words(self) -> tuple[str, ...]:
+        """Sentences on what saves without a cut."""
+        if not self.savings:
+            return ("Without a cut nothing is known to save: the vocabulary is stored once, and no "
+                    "number that is stored could be shorter by half.",)  # fmt: skip
+        said = [f"Without a cut, {each}." for each in self.savings]
+        if self.is_cheaper:
+            said.append(
+                f"That alone would do what {self.goal} asks, so no narrower model is needed for it."
+            )
+        return tuple(said)
+
+    @property
+    def words(self) -> str:
+        """What is asked, what the plan is, and how large the deployed file becomes."""
+        sizes = self.sizes
+        return (
+            f"{sizes.parent}: asked {self.goal}; {sizes.words} of {sizes.intermediate_size}, "
+            f"{percent(sizes.removed)} of neurons removed; "
+            f"{number(sizes.parameters, 'count')} of {number(sizes.parent_parameters, 'count')} "
+            f"parameters; {self.file} has at most {number(self.planned_bytes, 'bytes')} of "
+            f"{number(self.dense_bytes, 'bytes')} "
+            f"({percent(self.planned_bytes / self.dense_bytes)})"
+        )
+
+
+def plan_shrink(settings: ShrinkSettings) -> ShrinkPlan:
+    """Find the model and plan its cut; nothing is loaded or written.
+
+    Raises:
+        TargetError: No width does what is asked.
+        UnsupportedModelError: The model does not continue texts, or has no blocks that can be cut.
+        CheckpointError: There is no such model.
+    """
+    source = resolve_model(settings.model)
+    check_causal_class(source.checkpoint)
+    file = DeployedFile(source=source, gguf=settings.gguf, dtype=settings.dtype)
+    goal, architecture = settings.goal, source.checkpoint.architecture
+    spec = goal.spec(file)
+    return ShrinkPlan(
+        goal=goal,
+        source=source,
+        spec=spec,
+        sizes=planned_width(source.name, architecture, spec),
+        file=file,
+        dense_bytes=file.dense_bytes,
+        planned_bytes=file.bytes_at(spec.width(architecture).widths),
+        savings=cheap_savings(file),
+    )

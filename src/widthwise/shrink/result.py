@@ -1,0 +1,284 @@
+"""What came out of a shrink, read from its folder, and what may be said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..cut.checkpoint import read_refit_record
+from ..findings import Descent, Table, build_grid, descents, shown_word
+from ..prune.healing import HealingRecord, read_healing_record
+from ..runs import RECORDS
+from ..stats import (
+    NOTHING,
+    Estimate,
+    difference_text,
+    estimate_text,
+    grouped,
+    joined,
+    number,
+    paired_ratio,
+    percent,
+)
+from ..study import Quantity, Record, read_study
+from .plan import ShrinkPlan
+from .settings import ShrinkSettings
+from .stages import FinishedStage
+
+CUT, MODEL, SPEED = "cut", "model", "speed"
+ITEMS_BEFORE, ITEMS_AFTER = "evaluations/before", "evaluations/after"
+_WORDS = {
+    "degrades": "It is shown to be worse on {}",
+    "improves": "It is shown to be better on {}",
+    "no change shown": "No change is shown on {}",
+    "too few items": "There are too few items to see a change on {}",
+    "at the floor": "On {} it is no better than an answerer that understands nothing",
+}
+_TIMES = {"ttft": "reading a prompt", "tpot": "writing a token"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedRatio:
+    """How many times as fast as dense the narrow model does one thing.
+
+    Attributes:
+        metric: What was timed: `"ttft"` or `"tpot"`.
+        dense: Median seconds of the model without a cut.
+        narrow: The same of the result.
+        ratio: The first over the second, within rounds.
+    """
+
+    metric: str
+    dense: float
+    narrow: float
+    ratio: Estimate
+
+    @property
+    def is_faster(self) -> bool:
+        """Whether the interval says so."""
+        return self.ratio.interval()[0] > 1
+
+    def __str__(self) -> str:
+        return f"{_TIMES[self.metric]} is {estimate_text(self.ratio)} times as fast"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShrinkResult:
+    """What a shrink did so far.
+
+    Attributes:
+        plan: What was planned.
+        settings: What was asked.
+        folder: Where everything is.
+        stages: The stages that are done, by their names.
+    """
+
+    plan: ShrinkPlan
+    settings: ShrinkSettings
+    folder: Path
+    stages: Mapping[Hashable, FinishedStage]
+
+    @property
+    def model(self) -> Path:
+        """The checkpoint."""
+        return self.folder / MODEL
+
+    @property
+    def file(self) -> Path:
+        """What is deployed: the GGUF file, or the folder of the checkpoint."""
+        return self.folder / f"{MODEL}.gguf" if self.settings.gguf else self.model
+
+    @cached_property
+    def file_bytes(self) -> int:
+        """Bytes of the deployed file, or files of weights."""
+        if self.settings.gguf:
+            return self.file.stat().st_size
+        return sum(each.stat().st_size for each in self.model.glob("*.safetensors"))
+
+    @property
+    def minutes(self) -> float:
+        """Time of all stages."""
+        return sum(stage.seconds for stage in self.stages.values()) / 60
+
+    @cached_property
+    def healing(self) -> HealingRecord | None:
+        """What the healing did; None without one."""
+        return read_healing_record(self.model)
+
+    @cached_property
+    def pairs(self) -> tuple[Descent, ...]:
+        """Each task before and after, on the same items."""
+        before, after = (
+            build_grid(read_study(self.folder / place).records)
+            for place in (ITEMS_BEFORE, ITEMS_AFTER)
+        )
+        kin = descents([before, after])
+        return tuple(pair for pair in kin if pair.grid is after and pair.ancestor.grid is before)
+
+    @cached_property
+    def speeds(self) -> tuple[SpeedRatio, ...]:
+        """The times that could be measured."""
+        return tuple(filter(None, (_speed(self._timed, metric) for metric in _TIMES)))
+
+    @cached_property
+    def _timed(self) -> tuple[Record, ...]:
+        """What the speed was measured to be; nothing where memory did not allow it."""
+        folder = self.folder / SPEED
+        return tuple(read_study(folder).records) if (folder / RECORDS).exists() else ()
+
+    @property
+    def _no_speed(self) -> str:
+        """Why a time is missing."""
+        return next((record.reason for record in self._timed if record.reason), "no reason is kept")
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """The tasks that are shown to be worse."""
+        return tuple(pair.quantity for pair in self.pairs if _word(pair) == "degrades")
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the deployed file is what was asked for."""
+        most = self.plan.goal.most_bytes(self.plan.file)
+        return most is None or self.file_bytes <= most
+
+    def said_of(self, stage: str) -> Iterator[str]:
+        """Sentences on what a stage did."""
+        done = self.stages[stage]
+        if stage == "cut":
+            yield from self.refit_sentences
+        elif stage == "heal":
+            yield self.healing_sentence
+        elif stage == "speed" and not self.speeds:
+            yield f"Speed was not measured: {done.reason or self._no_speed}."
+
+    @property
+    def refit_sentences(self) -> tuple[str, ...]:
+        """What the cut loses on held-out text, before any healing."""
+        folder = self.folder / CUT if (self.folder / CUT).exists() else self.model
+        record = read_refit_record(folder)
+        losses = record.losses if record else ()
+        return tuple(f"After the cut and its refit: {loss}." for loss in losses)
+
+    @property
+    def healing_sentence(self) -> str:
+        """What the healing gained, or why there was none."""
+        record = self.healing
+        if record is None:
+            return f"It was not healed: {self.stages['heal'].reason}."
+        return (
+            f"Healed in {record.seconds / 60:.1f} minutes on {record.tokens:,} tokens: KL "
+            f"{record.before.nats} to {record.after.nats} nats a token, perplexity over dense "
+            f"{record.before.ratio} to {record.after.ratio}, on {record.after.blocks} blocks held "
+            "out."
+        )
+
+    @property
+    def table(self) -> Table:
+        """Every task before and after."""
+        return Table.of(
+            self.pairs,
+            {
+                "task": lambda pair: pair.quantity,
+                "floor": lambda pair: _score(pair.own.floor, pair.own),
+                "before": lambda pair: _score(pair.other.value, pair.own),
+                "after": lambda pair: _score(pair.own.value, pair.own),
+                "change [95 %]": _change,
+                "items": lambda pair: f"{pair.own.n:,}",
+                "verdict": _word,
+            },
+            title="Before and after",
+            about="The same items, asked of the model without a cut and of the result",
+        )
+
+    @property
+    def speed_table(self) -> Table:
+        """The times before and after."""
+        return Table.of(
+            self.speeds,
+            {
+                "what": lambda speed: _TIMES[speed.metric],
+                "before": lambda speed: number(speed.dense, "sec"),
+                "after": lambda speed: number(speed.narrow, "sec"),
+                "times as fast [95 %]": lambda speed: estimate_text(speed.ratio),
+            },
+            title="Speed",
+            about="Both models in turn: a prompt of 512 tokens, then 32 new ones",
+        )
+
+    @property
+    def size_words(self) -> str:
+        """How large the deployed file is, beside that of the dense model."""
+        dense = self.plan.dense_bytes
+        return (
+            f"{self.file.name} has {number(self.file_bytes, 'bytes')}, "
+            f"{percent(1 - self.file_bytes / dense)} less than the {number(dense, 'bytes')} "
+            "without a cut"
+        )
+
+    @property
+    def verdict(self) -> str:
+        """What was asked, whether it was reached, what it cost, and whether it is worth it."""
+        reached = "reached" if self.is_kept else "NOT reached"
+        faster = [str(speed) for speed in self.speeds if speed.is_faster]
+        sentences = [f"{self.plan.goal} is {reached}: {self.size_words}. {self._lost_words}."]
+        if faster:
+            sentences.append(f"On this machine {joined(faster)}.")
+        elif self.speeds:
+            sentences.append("It is not shown to be faster on this machine.")
+        return " ".join(filter(None, [*sentences, self._worse_deal]))
+
+    @property
+    def _worse_deal(self) -> str:
+        """Why the narrowed model is the worse deal; "" where that is not known."""
+        begin = "The narrowed model is the worse deal: it lost, and"
+        if not self.degraded:
+            return ""
+        if not self.is_kept:
+            return f"{begin} is not as small as asked."
+        if self.plan.is_cheaper:
+            return f"{begin} what saves without a cut would do what is asked."
+        if self.speeds and not any(speed.is_faster for speed in self.speeds):
+            return "Who needs speed has the better deal in the model without a cut."
+        return ""
+
+    @property
+    def _lost_words(self) -> str:
+        words = grouped((_word(pair), pair.quantity) for pair in self.pairs)
+        if not words:
+            return "No task could be compared, so what it lost is not known"
+        said = [
+            _WORDS.get(word, f"On {{}} it is not compared: {word}").format(joined(names))
+            for word, names in words.items()
+        ]
+        return "; ".join([said[0], *(each[0].lower() + each[1:] for each in said[1:])])
+
+
+def _score(value: float | None, record: Record) -> str:
+    return NOTHING if value is None else number(value, record.unit)
+
+
+def _change(pair: Descent) -> str:
+    if pair.judged is None or pair.judged.difference is None:
+        return "not paired"
+    return difference_text(pair.judged.difference, pair.own.unit)
+
+
+def _word(pair: Descent) -> str:
+    return pair.reason or (shown_word(pair.judged, pair.own) if pair.judged else NOTHING)
+
+
+def _speed(records: tuple[Record, ...], metric: str) -> SpeedRatio | None:
+    """One metric of both models, the wider one first; None where one is missing."""
+    found = [r for r in records if Quantity.parse(r.quantity).metric == metric and r.items]
+    if len(found) != 2:
+        return None
+    dense, narrow = sorted(found, key=lambda record: -record.width)
+    return SpeedRatio(
+        metric=metric,
+        dense=dense.value or 0.0,
+        narrow=narrow.value or 0.0,
+        ratio=paired_ratio(dense.items, narrow.items),
+    )

@@ -1,0 +1,48 @@
+"""The stages of a shrink that are done, as lines of a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from operator import attrgetter
+
+from ..io import from_json
+from ..runs import STAGES, RecordFormat
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedStage:
+    """A stage that is done, and how long it took.
+
+    Attributes:
+        name: Its name: `"before"`, `"cut"`, `"speed"`, `"heal"`, `"after"` or `"gguf"`.
+        seconds: Time on the clock, in the process that ended it.
+        reason: Why it did nothing; None where it did something.
+    """
+
+    name: str
+    seconds: float
+    reason: str | None = None
+
+    def to_json(self) -> str:
+        """One line."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str) -> FinishedStage:
+        """Inverse of `to_json`.
+
+        Raises:
+            RunError: It is no such line.
+        """
+        stage: FinishedStage = from_json(cls, line, "stage")
+        return stage
+
+
+FORMAT = RecordFormat(
+    file=STAGES,
+    what="shrink",
+    key=attrgetter("name"),
+    to_json=FinishedStage.to_json,
+    from_json=FinishedStage.from_json,
+)

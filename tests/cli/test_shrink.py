@@ -1,0 +1,93 @@
+"""`widthwise shrink`: what it prints and writes, and one line for everything that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from every_family import tiny_model
+from healing_runs import run
+from shrink_runs import made, quick_runs
+
+USAGE = [
+    ([], "Ask for a size with exactly one of --remove, --params, --size, --smaller; got none"),
+    (["--remove", "20%", "--size", "1GB"], "got --remove and --size"),
+    (["--remove", "20%", "--gguf", "q9"], "'q9' is not one of"),
+    (["--remove", "20%", "--minutes", "0"], "0.0 is not in the range x>0"),
+    (["--remove", "20%", "--limit", "1"], "1 is not in the range x>=2"),
+]
+EXPECTED = [
+    (["--remove", "much"], "--remove must look like 40%; got 'much'"),
+    (["--smaller", "0%"], "--smaller must look like 15%"),
+    (["--remove", "20%", "--dtype", "int8"], "--dtype must be one of"),
+    (["--remove", "20%", "--text", "/no/such/text"], "/no/such/text: no such file or folder"),
+    (["--remove", "20%", "--task", "embedded:no"], "suite embedded has no task 'no'"),
+    (["--size", "1kB"], "even at width 1 of 53"),
+    (["--params", "10"], "even with one neuron in each layer the model has"),
+    (["--size", "1GB"], "--size 1GB needs no cut"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), USAGE)
+def test_bad_usage_is_a_usage_error(words: list[str], said: str, tmp_path: Path) -> None:
+    result = run("shrink", "smollm2", *words, "-o", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("words", "said"), EXPECTED)
+def test_what_cannot_be_is_one_line_before_anything_is_written(
+    words: list[str], said: str, saved: Path, tmp_path: Path
+) -> None:
+    result = run("shrink", saved, *words, "-o", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.count("\n") == 1
+    assert said in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_encoder_is_refused(tmp_path: Path) -> None:
+    tiny_model("modernbert").save_pretrained(tmp_path / "encoder")
+    result = run("shrink", tmp_path / "encoder", "--remove", "20%", "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "which is not a causal language model" in result.stderr
+
+
+def test_a_dry_run_says_the_plan_and_writes_nothing(saved: Path, tmp_path: Path) -> None:
+    result = run("shrink", saved, "--smaller", "5%", "--dry-run", "-o", tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (0, ""), result.output
+    lines = result.stderr.splitlines()
+    assert lines[0].startswith("Without a cut nothing is known to save")
+    assert "asked --smaller 5%; width " in lines[1]
+    assert "the checkpoint has at most " in lines[1]
+    assert lines[2].startswith("Roughly ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_prints_tables_and_a_verdict_and_again_prints_the_same(
+    text: Path, tmp_path: Path
+) -> None:
+    settings = made(tmp_path, text, minutes=0.001)
+    options = {"remove": "40%", "task": "piqa", "minutes": "0.001", "device": "cpu"}
+    options |= {"data": settings.data, "text": settings.text, "out": tmp_path / "out"}
+    words: list[Any] = [w for name, value in options.items() for w in (f"--{name}", value)]
+    with quick_runs():
+        result = run("shrink", settings.model, *words)
+        again = run("shrink", settings.model, *words)
+    assert result.exit_code == 0, result.output
+    out = tmp_path / "out"
+    lines = result.stdout.splitlines()
+    assert lines[-3:] == [
+        f"page: {out / 'report.html'}",
+        f"in Markdown, with how to load it: {out / 'README.md'}",
+        f"checkpoint: {out / 'model'}",
+    ]
+    assert "--remove 40% is reached: model has " in result.stdout
+    assert "After the cut and its refit: KL " in result.stderr
+    assert "It was not healed: " in result.stderr
+    assert (again.exit_code, again.stdout) == (0, result.stdout)
+    other = run("shrink", settings.model, *words, "--seed", "3")
+    assert other.exit_code == 1
+    assert "was started with seed 0, not 3; name another folder with -o" in other.stderr

@@ -1,0 +1,21 @@
+"""One shrink of a tiny model, which several tests look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shrink_runs import made, quick_runs
+
+from widthwise.shrink import Shrink, ShrinkResult
+
+
+@pytest.fixture(scope="session")
+def shrunk(tmp_path_factory: Any, text: Path) -> tuple[ShrinkResult, list[str]]:
+    """What came out, and what was said on the way."""
+    folder, said = tmp_path_factory.mktemp("shrunk"), []
+    with quick_runs():
+        settings = made(folder, text)
+        result = Shrink(folder / "out", settings, on_told=said.append).run()
+    return result, said

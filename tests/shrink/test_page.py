@@ -1,0 +1,29 @@
+"""The pages of a shrink."""
+
+from __future__ import annotations
+
+from widthwise.shrink import ShrinkResult
+from widthwise.shrink.page import shrink_page
+
+
+def test_the_readme_is_one_screen_that_says_all(shrunk: tuple[ShrinkResult, list[str]]) -> None:
+    result, _ = shrunk
+    text = (result.folder / "README.md").read_text(encoding="utf8")
+    assert text.count("\n") <= 50
+    assert result.verdict in text
+    assert "| task | floor | before | after | change [95 %] | items | verdict |" in text
+    assert result.healing_sentence in text
+    assert f'AutoModelForCausalLM.from_pretrained("{result.model.absolute()}")' in text
+
+
+def test_the_page_answers_first_and_has_every_number(
+    shrunk: tuple[ShrinkResult, list[str]],
+) -> None:
+    result, _ = shrunk
+    page = shrink_page(result)
+    assert page.answer[0] == result.verdict
+    assert [section.key for section in page.sections] == ["lost", "costs", "provenance"]
+    html = (result.folder / "report.html").read_text(encoding="utf8")
+    assert "<title>" in html
+    for row in (*result.table.rows, *result.speed_table.rows):
+        assert row[0] in html

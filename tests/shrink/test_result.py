@@ -1,0 +1,66 @@
+"""What may be said of a shrink."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from widthwise.shrink import ShrinkResult, SpeedRatio
+from widthwise.shrink import result as module
+from widthwise.stats import Ratio
+
+
+def speed(value: float, log_error: float) -> SpeedRatio:
+    ratio = Ratio(value=value, standard_error=value * log_error, log_error=log_error, n=5)
+    return SpeedRatio(metric="tpot", dense=1.0, narrow=1 / value, ratio=ratio)
+
+
+def told(result: ShrinkResult, monkeypatch: pytest.MonkeyPatch, **known: Any) -> str:
+    """The verdict where these are known of a result."""
+    fresh = replace(result)
+    for name, value in known.items():
+        monkeypatch.setattr(module.ShrinkResult, name, value)
+    return fresh.verdict
+
+
+def test_a_speed_is_higher_where_its_interval_says_so() -> None:
+    assert speed(1.2, 0.01).is_faster
+    assert not speed(1.2, 0.2).is_faster
+    assert not speed(0.9, 0.01).is_faster
+    assert str(speed(1.2, 0.0)).startswith("writing a token is 1.20 [1.20, 1.20] times as fast")
+
+
+def test_the_verdict_tells_what_was_asked_and_what_it_cost(
+    shrunk: tuple[ShrinkResult, list[str]],
+) -> None:
+    result, _ = shrunk
+    assert result.verdict.startswith("--remove 40% is reached: model has ")
+    assert "piqa" in result.verdict
+    assert "worse deal" not in result.verdict
+
+
+def test_who_lost_and_gained_nothing_has_the_worse_deal(
+    shrunk: tuple[ShrinkResult, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, _ = shrunk
+    lost = {"degraded": ("piqa",), "speeds": (speed(1.2, 0.2),)}
+    said = told(result, monkeypatch, **lost)
+    assert said.endswith("Who needs speed has the better deal in the model without a cut.")
+    said = told(result, monkeypatch, **lost, is_kept=False)
+    assert "is NOT reached" in said
+    assert said.endswith("is the worse deal: it lost, and is not as small as asked.")
+    said = told(result, monkeypatch, degraded=("piqa",), speeds=(speed(1.2, 0.01),), is_kept=True)
+    assert said.endswith("On this machine writing a token is 1.20 [1.17, 1.23] times as fast.")
+
+
+def test_the_tables_hold_both_scores_and_both_times(
+    shrunk: tuple[ShrinkResult, list[str]],
+) -> None:
+    result, _ = shrunk
+    (row,) = result.table.rows
+    cells = dict(zip(result.table.header, row, strict=True))
+    assert (cells["task"], cells["items"]) == ("piqa", "8")
+    assert "[" in cells["change [95 %]"]
+    assert [row[0] for row in result.speed_table.rows] == ["reading a prompt", "writing a token"]

@@ -205,11 +205,26 @@ class Scorer:
         Raises:
             WidthwiseError: It says nothing that could be scored.
         """
-        requests, watch = len(task.requests), self._watch(network, task)
+        return self._answers(network, task, self._watch(network, task), on_share)
+
+    def _answers(
+        self,
+        network: Variant,
+        task: Task,
+        watch: Watch | None,
+        on_share: OnShare = lambda _: None,
+    ) -> tuple[TaskAnswer, ...]:
+        """The same; where the dense model fails, nothing is compared with it on this task."""
+        requests = len(task.requests)
         with self._open(network) as lm:
             lm.watch = watch
             lm.on_done = lambda done: on_share(min(1.0, done / requests))
-            return answer_task(lm, task)
+            try:
+                return answer_task(lm, task)
+            except WidthwiseError:
+                if watch is not None and watch.is_dense:
+                    watch.reference.give_up()
+                raise
 
     def _watch(self, network: Variant, task: Task) -> Watch | None:
         """What becomes of a network's answers: those that others are compared with are kept."""
@@ -230,9 +245,8 @@ class Scorer:
             self._references[task.name] = reference_of(self.tasks.get(task.name, task))
         reference = self._references[task.name]
         if is_whole and (part := not_answered(task, reference)) is not None:
-            with suppress(WidthwiseError), self._open(DENSE) as lm:  # its own cell says what fails
-                lm.watch, lm.on_done = Watch(reference, is_dense=True), lambda _: None
-                answer_task(lm, part)
+            with suppress(WidthwiseError):  # the dense model's own cell says what fails
+                self._answers(DENSE, part, Watch(reference, is_dense=True))
         return reference
 
     def missed(self, network: Variant, task: Task, error: WidthwiseError) -> ScoreResult:

@@ -91,6 +91,10 @@ class DenseReference:
         """The dense model has answered these."""
         self._answered |= {_key(arguments) for arguments in requests}
 
+    def give_up(self) -> None:
+        """Compare nothing any more, as the dense model could not answer."""
+        self._compared.clear()
+
     def keep(self, model: Any, request: Hashable, states: Float[Tensor, "tokens hidden"]) -> None:
         """States of the dense model at the `places` of a request."""
         self.model, self._states[request] = model, states.cpu()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,38 @@ def test_nonsense_is_refused_before_the_model_is_looked_for(
     assert last.startswith("Error: ")
     assert message in last
     assert "was looked for" not in result.stderr
+
+
+_WITHOUT_TORCH = """
+import sys
+from click.testing import CliRunner
+from widthwise.cli import main
+for name in ("torch", "transformers"):
+    assert name not in sys.modules
+    sys.modules[name] = None  # an import of it fails
+for words in sys.argv[1:]:
+    result = CliRunner().invoke(main, words.split())
+    print((result.stderr or repr(result.exception)).splitlines()[-1])
+"""
+
+
+def test_what_a_command_alone_shows_to_be_wrong_is_said_without_loading_torch(place: Path) -> None:
+    """torch and transformers take two thirds of the seconds until such a sentence."""
+    cases = [
+        ("--suite file.jsonl", "file.jsonl, line 1, has no field answer"),
+        ("--suite helaswag", "names like it: hellaswag"),
+        ("--suite piqa,absent.yaml", "the task file absent.yaml is not there"),
+        ("--limit 60,ifeval@chat=24", "--limit names 'ifeval@chat'"),
+        ("--to 2x --calibration no.txt", "no.txt: no such file"),
+        ("-o begun --limit 5", "the study in begun was started"),
+    ]
+    asked = [(f"{c} {MODEL} {words}", says) for c in ("evaluate", "study") for words, says in cases]
+    command = [sys.executable, "-c", _WITHOUT_TORCH, *(words for words, _ in asked)]
+    lines = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.splitlines()
+    for line, (words, says) in zip(lines, asked, strict=True):
+        assert says in line, words
 
 
 def test_what_is_asked_soundly_does_look_for_the_model(place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
 from widthwise.errors import RunError
-from widthwise.evaluate import SUITES, Chat, Task, load_tasks
+from widthwise.evaluate import SUITES, Chat, Task, check_tasks, load_tasks
 from widthwise.evaluate.documents import read_rows
 from widthwise.evaluate.suites import FOLDERS
 
@@ -262,6 +263,24 @@ def test_the_chat_template_must_be_there_and_apply(tmp_path: Path) -> None:
 def test_a_limit_must_be_positive() -> None:
     with pytest.raises(RunError, match="limit must be at least 1; got 0"):
         load_tasks(["piqa"], limit=0)
+
+
+def test_a_limit_goes_by_the_name_in_tables(tmp_path: Path) -> None:
+    """And one without @chat holds for the task with the chat template too."""
+    write_rows(tmp_path / "piqa" / "validation.jsonl", [PIQA] * 9)
+    for limits, sizes in [
+        ({"piqa": 3}, [3, 3]),
+        ({"piqa@chat": 4}, [9, 4]),
+        ({"piqa": 3, "piqa@chat": 4}, [3, 4]),
+    ]:
+        check_tasks(["piqa", "piqa@chat"], limits)
+        tasks = load_tasks(["piqa", "piqa@chat"], data=tmp_path, limits=limits, chat=CHAT)
+        assert [len(task.item_ids) for task in tasks] == sizes
+    for check in (check_tasks, partial(load_tasks, data=tmp_path, chat=CHAT)):
+        with pytest.raises(RunError, match=r"--limit names 'piqa@chat', .* the tasks: piqa$"):
+            check(["piqa"], limits={"piqa@chat": 4})
+        with pytest.raises(RunError, match=r"--limit names 'boolq', .* the tasks: piqa@chat$"):
+            check(["piqa@chat"], limits={"boolq": 4})
 
 
 @pytest.mark.parametrize("name", ["max_gen_toks", "max_new_tokens", "max_tokens"])

@@ -81,8 +81,12 @@ def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> 
     from ..report import write_report
     from ..study import Study, calibration_notes, read_study
 
-    hush_transformers()
     with progress_bar() as bar:
+
+        def on_progress(label: str) -> None:
+            hush_transformers()  # not before: what is refused is refused without loading them
+            bar.describe(label)
+
         display = _Display(bar)
         study = display.study = Study(
             out,
@@ -90,7 +94,7 @@ def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> 
             engine=engine,
             on_record=display.on_record,
             on_event=display.on_event,
-            on_progress=bar.describe,
+            on_progress=on_progress,
         )
         records = study.run()
     print_study(records)

@@ -48,11 +48,11 @@ def run(
     """
     from ..findings import SIZE_UNITS
 
-    hush_transformers()
     with progress_bar() as bar:
 
         def on_progress(share: float, label: str) -> None:
             if share == 0:
+                hush_transformers()  # not before: what is refused is refused without loading them
                 bar.say(label)
             bar.update(share, label)
 

@@ -24,7 +24,7 @@ from .documents import (
 )
 from .ifbench import ifbench_config
 from .own_items import OwnItems, read_items
-from .suites import FILTERS, FOLDERS, METRICS, SUITES, TaskRequest
+from .suites import CHAT, FILTERS, FOLDERS, METRICS, SUITES, TaskRequest
 
 _HUB = "the hub"
 _SHOWN = 20  # names of tasks in one message
@@ -131,8 +131,9 @@ def unknown_task(name: str, names: Sequence[str]) -> RunError:
 
 
 def check_limits(limits: Mapping[str, int], names: Sequence[str]) -> None:
-    """Raise RunError for a limit of a task that has none of the names."""
-    for name in sorted(set(limits) - set(names)):
+    """Raise RunError for a limit of a task that has none of the names, with or without `@chat`."""
+    known_names = {*names, *(name.removesuffix(CHAT) for name in names)}
+    for name in sorted(set(limits) - known_names):
         shown = list(dict.fromkeys(names))
         more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
         known = ", ".join(shown[:_SHOWN]) + more

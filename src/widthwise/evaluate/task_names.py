@@ -52,17 +52,19 @@ def check_tasks(
     require_harness()
     requests = requested_tasks(names)
     named = [_name_of(item) for item in requests]
-    check_distinct(
-        [
-            f"{name or item.task}{CHAT * item.chat}"
-            for name, item in zip(named, requests, strict=True)
-        ]
-    )
+    pairs = list(zip(named, requests, strict=True))
+    asked = [f"{name or item.task}{CHAT * item.chat}" for name, item in pairs]
+    check_distinct(asked)
     with silenced():
         manager = manager_for(requests, data)
     if None not in named:
-        below = names_under(manager, [item for item in requests if not item.is_file])
-        check_limits(limits or {}, [*filter(None, named), *below])
+        below = [
+            f"{name}{CHAT * item.chat}"
+            for item in requests
+            if not item.is_file
+            for name in names_under(manager, [item])
+        ]
+        check_limits(limits or {}, [*asked, *below])
 
 
 def require_harness() -> None:

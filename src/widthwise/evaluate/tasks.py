@@ -187,7 +187,8 @@ def load_tasks(
             the hub. Nothing is written there. The suite `embedded` and YAML files bring their own.
         limit: Documents of each task at most; a sample that is stratified over its parts and
             depends only on its name, its sizes, its limit and `seed`.
-        limits: Limits of single tasks, by name, in place of `limit`.
+        limits: Limits of single tasks, by name, in place of `limit`; one without `@chat` is for
+            the task with the chat template too.
         seed: Seed of the sample.
         chat: The tokenizer's chat template; None when it has none.
         max_new_tokens: Cap on what a task has written; None for the task's own alone.
@@ -216,10 +217,12 @@ def load_tasks(
             for item in requests
             for unit in load_units(manager, item, data)
         ]
-        check_distinct([unit.name + CHAT * (chat is not None) for unit, chat in units])
-        check_limits(limits, [unit.name for unit, _ in units])
+        full_names = [unit.name + CHAT * (chat is not None) for unit, chat in units]
+        check_distinct(full_names)
+        check_limits(limits, full_names)
         tasks = tuple(
-            _built(unit, limits.get(unit.name, limit), seed, chat) for unit, chat in units
+            _built(unit, limits.get(name, limits.get(unit.name, limit)), seed, chat)
+            for name, (unit, chat) in zip(full_names, units, strict=True)
         )
     if max_new_tokens is not None:
         for request in (request for task in tasks for request in task.requests):

@@ -77,7 +77,7 @@ class DenseModel:
     Attributes:
         files: Files of the model.
         dtype: `"bfloat16"`, `"float32"` or `"float16"`; None until it is decided by `at`.
-        device: `"cpu"`, `"cuda"` ...
+        device: `"cpu"`, `"cuda"` ...; until `at` decides, what was asked, or the CPU.
         seed: Seed of the random criterion.
         has_short_name: Whether records call the model by the last part of its name.
     """

@@ -14,7 +14,7 @@ from ..errors import WidthwiseError
 from ..evaluate import Task, TaskAnswer, sequential_answers
 from ..runs import ProgressCallback, Run, WorkUnit
 from .cell_study import CellStudy
-from .dense_model import DenseModel, ModelFiles, checked_device, default_device, with_place
+from .dense_model import DenseModel, ModelFiles, checked_device, with_place
 from .evaluate_settings import EvaluateSettings
 from .records import Record
 from .scorer import Scorer, has_old_floor
@@ -54,7 +54,7 @@ class Evaluation(CellStudy):
         parent = DenseModel(
             files=ModelFiles(settings.model),
             dtype=settings.dtype,
-            device=checked_device(settings.device or default_device()),
+            device=settings.device or "cpu",
             seed=settings.seed,
         )
         super().__init__(folder, [parent], on_record)
@@ -86,6 +86,8 @@ class Evaluation(CellStudy):
         self.settings.check()
         asked = {**self.settings.stored, **self.more_settings}
         self.store.agree_on(asked, choosing=CHOOSING)  # before a model is fetched for nothing
+        if self.settings.device is not None:
+            checked_device(self.settings.device)  # which loads torch, so it comes last
         self.on_progress(0.0, finding([self.settings.model]))
         self.networks  # noqa: B018  a width out of range is said before anything is loaded
         self.parent.check()

@@ -15,7 +15,7 @@ from ..runs import Event, Executor, MakeEngine, Processes, Run, WorkUnit
 from .calibration_stage import CalibrationStage
 from .cell_study import CellStudy
 from .cost_benchmark import CostBenchmark
-from .dense_model import DenseModel, checked_device, default_device, with_place
+from .dense_model import DenseModel, checked_device, with_place
 from .records import Record
 from .scorer import Scorer, ScoreResult, has_old_floor
 from .study_settings import StudySettings
@@ -76,7 +76,7 @@ class Study(CellStudy):
         on_event: Callable[[Event], None] = lambda _: None,
         on_progress: Callable[[str], None] = lambda _: None,
     ) -> None:
-        device = (settings.device or default_device()).partition(":")[0]
+        device = (settings.device or "cpu").partition(":")[0]
         parents = (parent_of(settings, model, device) for model in settings.models)
         super().__init__(folder, parents, on_record)
         self.settings = settings
@@ -188,12 +188,12 @@ class Study(CellStudy):
     def _check(self) -> None:
         """Refuse what can be refused before a model is looked for."""
         self.store.agree_on(self.settings.stored, choosing=CHOOSING)
-        if self._make_engine is None:
-            devices_of(self.settings.device or default_device())
         if self.settings.tasks:
             self.settings.evaluation(self.settings.models[0]).check()
         if self.settings.workloads and self.settings.country is not None:
             carbon_intensity(self.settings.country)
+        if self._make_engine is None and self.settings.device is not None:
+            devices_of(self.settings.device)  # which loads torch, so it comes last
 
     def _networks(self, parent: DenseModel) -> tuple[Variant, ...]:
         try:

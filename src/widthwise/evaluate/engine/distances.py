@@ -121,13 +121,15 @@ def distance(
     parts = []
     for pair in zip(torch.split(dense, step), torch.split(own, step), strict=True):
         p, q = (head.logits(x).log_softmax(-1) for head, x in zip(heads, pair, strict=True))
-        ratio = torch.where(p.isneginf(), 0.0, p - q)  # 0 log 0 is 0
+        agreement = int((p.argmax(-1) == q.argmax(-1)).sum())
+        ratio = (p - q).masked_fill_(p.isneginf(), 0.0)  # 0 log 0 is 0
+        divergence = torch.linalg.vecdot(p.exp_(), ratio)
         parts.append(
             Distance(
                 tokens=len(p),
-                divergence=float((p.exp() * ratio).sum(-1).double().sum()),
-                agreement=int((p.argmax(-1) == q.argmax(-1)).sum()),
-                acceptance=float(torch.minimum(p, q).exp().sum(-1).double().sum()),
+                divergence=float(divergence.double().sum()),
+                agreement=agreement,
+                acceptance=float(torch.minimum(p, q.exp_()).sum(-1).double().sum()),
             )
         )
     return Distance.total(parts)

@@ -63,6 +63,7 @@ def test_a_dry_run_says_the_plan_and_writes_nothing(saved: Path, tmp_path: Path)
     assert "asked --smaller 5%; width " in lines[1]
     assert "the checkpoint has at most " in lines[1]
     assert lines[2].startswith("Roughly ")
+    assert lines[3].endswith("of the 60 minutes for all stages healing has what the others leave.")
     assert not (tmp_path / "out").exists()
 
 
@@ -84,10 +85,16 @@ def test_a_run_prints_tables_and_a_verdict_and_again_prints_the_same(
         f"in Markdown, with how to load it: {out / 'README.md'}",
         f"checkpoint: {out / 'model'}",
     ]
-    assert "--remove 40% is reached: model has " in result.stdout
+    assert "Asked: 40% of the neurons removed; reached, as the checkpoint has " in result.stdout
     assert "After the cut and its refit: KL " in result.stderr
     assert "It was not healed: " in result.stderr
     assert (again.exit_code, again.stdout) == (0, result.stdout)
     other = run("shrink", settings.model, *words, "--seed", "3")
     assert other.exit_code == 1
     assert "was started with seed 0, not 3; name another folder with -o" in other.stderr
+
+
+def test_minutes_that_the_cut_alone_takes_are_said_first(saved: Path, tmp_path: Path) -> None:
+    words = ["--remove", "40%", "--minutes", "0.0001", "--dry-run", "-o", tmp_path / "out"]
+    result = run("shrink", saved, *words)
+    assert "there is none left for healing: give more --minutes" in result.stderr

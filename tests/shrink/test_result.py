@@ -36,7 +36,9 @@ def test_the_verdict_tells_what_was_asked_and_what_it_cost(
     shrunk: tuple[ShrinkResult, list[str]],
 ) -> None:
     result, _ = shrunk
-    assert result.verdict.startswith("--remove 40% is reached: model has ")
+    assert result.verdict.startswith(
+        "Asked: 40% of the neurons removed; reached, as the checkpoint has "
+    )
     assert "piqa" in result.verdict
     assert "worse deal" not in result.verdict
 
@@ -49,7 +51,7 @@ def test_who_lost_and_gained_nothing_has_the_worse_deal(
     said = told(result, monkeypatch, **lost)
     assert said.endswith("Who needs speed has the better deal in the model without a cut.")
     said = told(result, monkeypatch, **lost, is_kept=False)
-    assert "is NOT reached" in said
+    assert "; not reached, as the checkpoint has" in said
     assert said.endswith("is the worse deal: it lost, and is not as small as asked.")
     said = told(result, monkeypatch, degraded=("piqa",), speeds=(speed(1.2, 0.01),), is_kept=True)
     assert said.endswith("On this machine writing a token is 1.20 [1.17, 1.23] times as fast.")

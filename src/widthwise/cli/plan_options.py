@@ -201,7 +201,7 @@ def tell_needs(
     out: Path | None = None,
     *,
     is_divided: bool = False,
-) -> None:
+) -> float:
     """Say on stderr how long a calibrated cut takes, and how much memory and disk.
 
     Args:
@@ -209,6 +209,9 @@ def tell_needs(
         estimate: What its cut takes.
         out: The result, if one is written.
         is_divided: Whether the text is divided among workers.
+
+    Returns:
+        Roughly the seconds that it takes.
 
     Raises:
         RunError: Memory is too small for certain.
@@ -222,9 +225,11 @@ def tell_needs(
         needs.append(f"{in_bytes(disk)} of disk beside {out}")
     if estimate.state_bytes:
         needs.append(f"{in_bytes(estimate.state_bytes)} in {tempfile.gettempdir()}")
-    long = _in_minutes(estimate.work.seconds(pace))
+    seconds = estimate.work.seconds(pace)
+    long = _in_minutes(seconds)
     workers = "; workers take some of the time off, and need memory too" if is_divided else ""
     click.echo(f"Roughly {long} if nothing else runs, {', '.join(needs)}{workers}.", err=True)
+    return seconds
 
 
 def _in_minutes(seconds: float) -> str:

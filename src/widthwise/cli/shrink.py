@@ -110,11 +110,13 @@ def _tell_plan(work: Shrink, out: Path) -> None:
         click.echo(sentence, err=True)
     if work.is_done:
         return
-    tell_needs(plan.source, plan.estimate(out), out)
+    minutes = work.settings.minutes
+    needed = tell_needs(plan.source, plan.estimate(out), out)
+    left = "healing has what the others leave"
+    if needed >= 60 * minutes:
+        left = "there is none left for healing: give more --minutes"
     click.echo(
-        f"That is the cut alone; all stages are to take {work.settings.minutes:g} minutes, of "
-        "which healing has what the others leave.",
-        err=True,
+        f"That is the cut alone; of the {minutes:g} minutes for all stages {left}.", err=True
     )
 
 

@@ -13,6 +13,12 @@ from ..stats import number
 from .deployed_file import DeployedFile
 
 GoalKind = Literal["remove", "params", "size", "smaller"]
+_WORDS: dict[GoalKind, str] = {
+    "remove": "{} of the neurons removed",
+    "params": "at most {} parameters",
+    "size": "a file of at most {}",
+    "smaller": "a file that is {} smaller",
+}
 _KINDS: tuple[GoalKind, ...] = ("remove", "params", "size", "smaller")
 
 
@@ -52,6 +58,11 @@ class Goal:
 
     def __str__(self) -> str:
         return f"--{self.kind} {self.text}"
+
+    @property
+    def words(self) -> str:
+        """What is asked, for people."""
+        return _WORDS[self.kind].format(self.text)
 
     @property
     def _share(self) -> bool:

@@ -61,7 +61,7 @@ def _lost(result: ShrinkResult) -> tuple[str, ...]:
 
 def _sizes(result: ShrinkResult) -> Table:
     """The sizes before and after."""
-    sizes, file = result.plan.sizes, f"bytes of {result.file.name}"
+    sizes, file = result.plan.sizes, f"bytes of {result.plan.file}"
     before, after = result.plan.dense_bytes, result.file_bytes
     rows = (
         ("neurons in a block", str(sizes.intermediate_size), f"{sizes.mean_width:g}", ""),
@@ -103,15 +103,14 @@ def shrink_page(result: ShrinkResult) -> Page:
     ]
     return Page(
         title=_title(result),
-        byline=f"asked {result.plan.goal} · {result.plan.sizes.words} of "
+        byline=f"asked for {result.plan.goal.words} · {result.plan.sizes.words} of "
         f"{result.plan.sizes.intermediate_size}",
-        answer=[result.verdict, *result.plan.first_words],
+        answer=[result.verdict, *(result.plan.first_words if result.plan.savings else ())],
         sections=[
             Section(
                 key="lost",
                 title="What it lost",
                 link="What it lost",
-                about=f"{result.table.about}.",
                 blocks=[Block(tables=[result.table], sentences=_lost(result), notes=[_HOW])],
             ),
             Section(

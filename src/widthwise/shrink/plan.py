@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..cut import PlannedWidth
 from ..cut.checkpoint import ModelSource, check_causal_class, resolve_model
+from ..cut.gguf import check_convertible
 from ..prune import CutEstimate, PruneSpec, estimate_cut, planned_width, tokens_of
 from ..stats import number, percent
 from .deployed_file import DeployedFile
@@ -57,7 +58,7 @@ class ShrinkPlan:
         if not self.savings:
             return ("Without a cut nothing is known to save: the vocabulary is stored once, and no "
                     "number that is stored could be shorter by half.",)  # fmt: skip
-        said = [f"Without a cut, {each}." for each in self.savings]
+        said = [f"{each}." for each in self.savings]
         if self.is_cheaper:
             said.append(
                 f"That alone would do what {self.goal} asks, so no narrower model is needed for it."
@@ -83,11 +84,14 @@ def plan_shrink(settings: ShrinkSettings) -> ShrinkPlan:
 
     Raises:
         TargetError: No width does what is asked.
-        UnsupportedModelError: The model does not continue texts, or has no blocks that can be cut.
+        UnsupportedModelError: The model does not continue texts, has no blocks that can be cut, or
+            cannot be written as GGUF where that is asked.
         CheckpointError: There is no such model.
     """
     source = resolve_model(settings.model)
     check_causal_class(source.checkpoint)
+    if settings.gguf is not None:
+        check_convertible(source.checkpoint)
     file = DeployedFile(source=source, gguf=settings.gguf, dtype=settings.dtype)
     goal, architecture = settings.goal, source.checkpoint.architecture
     spec = goal.spec(file)

@@ -213,7 +213,7 @@ class ShrinkResult:
         """How large the deployed file is, beside that of the dense model."""
         dense = self.plan.dense_bytes
         return (
-            f"{self.file.name} has {number(self.file_bytes, 'bytes')}, "
+            f"{self.plan.file} has {number(self.file_bytes, 'bytes')}, "
             f"{percent(1 - self.file_bytes / dense)} less than the {number(dense, 'bytes')} "
             "without a cut"
         )
@@ -221,9 +221,11 @@ class ShrinkResult:
     @property
     def verdict(self) -> str:
         """What was asked, whether it was reached, what it cost, and whether it is worth it."""
-        reached = "reached" if self.is_kept else "NOT reached"
+        reached = "reached" if self.is_kept else "not reached"
         faster = [str(speed) for speed in self.speeds if speed.is_faster]
-        sentences = [f"{self.plan.goal} is {reached}: {self.size_words}. {self._lost_words}."]
+        sentences = [
+            f"Asked: {self.plan.goal.words}; {reached}, as {self.size_words}. {self._lost_words}."
+        ]
         if faster:
             sentences.append(f"On this machine {joined(faster)}.")
         elif self.speeds:

@@ -18,8 +18,8 @@ class CheapSaving:
     """One thing that makes the deployed file smaller and takes no neuron.
 
     Attributes:
-        what: What it is, as a clause.
-        how: How it is done.
+        what: What there is to save, as a clause.
+        how: What saves it, as the subject of a sentence.
         saved_bytes: Bytes that it saves of the dense file, about.
     """
 
@@ -28,7 +28,7 @@ class CheapSaving:
     saved_bytes: int
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.how} saves {number(self.saved_bytes, 'bytes')}"
+        return f"{self.how} saves {number(self.saved_bytes, 'bytes')} without a cut, as {self.what}"
 
 
 def cheap_savings(file: DeployedFile) -> tuple[CheapSaving, ...]:
@@ -46,7 +46,7 @@ def _vocabulary(file: DeployedFile) -> Iterator[CheapSaving]:
         if saved := vocabulary_saving(source.gguf):
             yield CheapSaving(
                 what=f"{source.gguf.name} stores its vocabulary twice",
-                how="widthwise prune --tie-embeddings, which writes a .gguf file of a narrower one",
+                how="One copy less (prune --tie-embeddings keeps the finer one)",
                 saved_bytes=saved,
             )
         return
@@ -55,7 +55,7 @@ def _vocabulary(file: DeployedFile) -> Iterator[CheapSaving]:
         table = checkpoint.architecture.table
         yield CheapSaving(
             what=f"the vocabulary is stored twice, as {table} and {name}, with equal numbers",
-            how="setting tie_word_embeddings to true and saving the model anew",
+            how="One copy less (tie_word_embeddings, and the model saved anew)",
             saved_bytes=file.head_bytes(name),
         )
 
@@ -83,6 +83,6 @@ def _wide_numbers(file: DeployedFile) -> Iterator[CheapSaving]:
     share = wide / file.source.checkpoint.stored_bytes
     yield CheapSaving(
         what=f"{share:.0%} of the bytes are numbers in float32",
-        how="--dtype bfloat16, which rounds each number to 8 bits of its own,",
+        how="Storing in bfloat16 (--dtype bfloat16; each number keeps 8 bits of its own)",
         saved_bytes=wide // 2,
     )

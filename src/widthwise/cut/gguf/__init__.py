@@ -1,5 +1,6 @@
 """GGUF files: cut to a plan with quantized rows kept bit for bit, or written from a folder."""
 
+from .converter import check_convertible
 from .export import ExportResult, check_file_type, export_gguf
 from .file_types import FILE_TYPES
 from .size import block_width, most_export_bytes, most_tensor_bytes
@@ -11,6 +12,7 @@ __all__ = [
     "ExportResult",
     "GgufResult",
     "block_width",
+    "check_convertible",
     "check_file_type",
     "down_alignment",
     "export_gguf",

@@ -54,7 +54,8 @@ def check_convertible(checkpoint: Checkpoint) -> None:
             f"{checkpoint.name} does not continue a text (it is an encoder, or has one), and only "
             "models that do are exported; keep the folder, which transformers loads"
         )
-    if not any(next(checkpoint.path.glob(pattern), None) for pattern in _TOKENIZERS):
+    tokenizer = checkpoint.tokenizer_folder
+    if not any(next(tokenizer.glob(pattern), None) for pattern in _TOKENIZERS):
         raise UnsupportedModelError(
             f"{checkpoint.name}: the folder holds no tokenizer (tokenizer.json or "
             "tokenizer.model), and a GGUF file must hold one; copy the files of the tokenizer "
@@ -121,9 +122,10 @@ def words_bytes(checkpoint: Checkpoint) -> int:
 
     A word has its length before it and its type behind it, and a merge its length.
     """
-    file = checkpoint.path / "tokenizer.json"
+    folder = checkpoint.tokenizer_folder
+    file = folder / "tokenizer.json"
     if not file.is_file():  # of sentencepiece, whose pieces are as long
-        found = [each for name in _TOKENIZERS for each in checkpoint.path.glob(name)]
+        found = [each for name in _TOKENIZERS for each in folder.glob(name)]
         return max(each.stat().st_size for each in found)
     model = read_json(file).get("model") or {}
     words, merges = model.get("vocab") or (), model.get("merges") or ()

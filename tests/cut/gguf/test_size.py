@@ -56,3 +56,16 @@ def test_widths_fill_blocks_where_those_of_the_model_do() -> None:
         256,
     ]
     assert block_width("q4_k_m", 1500) == 16
+
+
+def test_a_gguf_file_as_parent_is_counted_by_its_own_words() -> None:
+    """Its tokenizer is converted for it, and is that of the model."""
+    from widthwise.assets import has_named_model
+
+    if not has_named_model("qwen2.5-coder-0.5b"):
+        pytest.skip("the model is not in the cache")
+    checkpoint = resolve_model("qwen2.5-coder-0.5b").checkpoint
+    told = most_export_bytes(checkpoint, "q8_0")
+    # 34 bytes for 32 numbers; the words of Qwen 2.5 have a few megabytes.
+    numbers = checkpoint.architecture.parameters * 34 / 32
+    assert numbers < told < numbers + 10e6

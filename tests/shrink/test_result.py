@@ -65,4 +65,6 @@ def test_the_tables_hold_both_scores_and_both_times(
     cells = dict(zip(result.table.header, row, strict=True))
     assert (cells["task"], cells["items"]) == ("piqa", "8")
     assert "[" in cells["change [95 %]"]
+    assert "[" in cells["KL [95 %]"]
+    assert {"same first choice", "accepted", "lost", "won"} <= set(cells)
     assert [row[0] for row in result.speed_table.rows] == ["reading a prompt", "writing a token"]

@@ -8,7 +8,7 @@ from .figures import plot_front, plot_qualities, plot_quality
 from .network_table import missing_notes, network_rows
 from .notebook import StudyView, open_study
 from .page import Block, Page, Section, Sheet, provenance_section, write_whole
-from .paired_table import TaskPair, paired_table, task_pairs
+from .paired_table import FROM_DENSE, TaskPair, paired_table, task_pairs
 from .provenance import format_value, join_values
 from .score_table import (
     BESIDE_CONTROL,
@@ -30,6 +30,7 @@ __all__ = [
     "COST_KEY",
     "CRITERION_STYLE",
     "DISTANCE_KEY",
+    "FROM_DENSE",
     "Block",
     "Page",
     "Section",

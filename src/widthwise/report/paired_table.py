@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from ..findings import (
     Comparison,
@@ -20,6 +21,14 @@ from ..findings import (
 from ..stats import difference_text, p_text, percent, with_error
 from ..study import Record
 from .distance_table import divergence_text, share_text
+
+
+class _Pair(Protocol):
+    @property
+    def own(self) -> Record: ...
+
+    @property
+    def other(self) -> Record: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +99,7 @@ def paired_table(pairs: Sequence[TaskPair], names: tuple[str, str]) -> Table:
             "difference [95 %]": lambda pair: pair.difference,
             "p": _p_text,
             "verdict": lambda pair: pair.word,
-            "KL [95 %]": lambda pair: divergence_text(next_words(pair.own)),
-            "same first choice": lambda pair: share_text(next_words(pair.own), "agreement"),
-            "accepted": lambda pair: share_text(next_words(pair.own), "acceptance"),
-            "lost": lambda pair: _flipped(pair, "lost"),
-            "won": lambda pair: _flipped(pair, "won"),
+            **FROM_DENSE,
             "n": lambda pair: f"{pair.own.n:,}",
         },
         title=f"{own} beside {other}",
@@ -113,6 +118,16 @@ def _p_text(pair: TaskPair) -> str:
     return p_text(pair.judged.p_value)
 
 
-def _flipped(pair: TaskPair, way: str) -> str:
+def _flipped(pair: _Pair, way: str) -> str:
     found = flips(pair.own, pair.other)
     return "" if found is None else percent(getattr(found, way))
+
+
+# Columns of how far the first of two models is from the second, which is its dense one.
+FROM_DENSE: Mapping[str, Callable[[_Pair], str]] = {
+    "KL [95 %]": lambda pair: divergence_text(next_words(pair.own)),
+    "same first choice": lambda pair: share_text(next_words(pair.own), "agreement"),
+    "accepted": lambda pair: share_text(next_words(pair.own), "acceptance"),
+    "lost": lambda pair: _flipped(pair, "lost"),
+    "won": lambda pair: _flipped(pair, "won"),
+}

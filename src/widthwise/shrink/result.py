@@ -10,6 +10,7 @@ from pathlib import Path
 from ..cut.checkpoint import read_refit_record
 from ..findings import Descent, Table, build_grid, descents, shown_word
 from ..prune.healing import HealingRecord, read_healing_record
+from ..report import FROM_DENSE
 from ..runs import RECORDS
 from ..stats import (
     NOTHING,
@@ -188,10 +189,11 @@ class ShrinkResult:
                 "change [95 %]": _change,
                 "items": lambda pair: f"{pair.own.n:,}",
                 "verdict": _word,
+                **FROM_DENSE,
             },
             title="Before and after",
             about="The same items, asked of the model without a cut and of the result",
-        )
+        ).nonempty()
 
     @property
     def speed_table(self) -> Table:

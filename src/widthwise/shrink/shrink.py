@@ -15,7 +15,7 @@ from ..io import DTYPE_BYTES, check_new_file, free_bytes, move_into_place
 from ..prune import in_bytes, prune
 from ..prune.healing import HealSettings, NotBetter, TrainingStep, heal
 from ..runs import ProgressCallback, RunStore
-from ..study import CostSettings, CostStudy, Evaluation, read_study
+from ..study import CostSettings, CostStudy, EvaluateSettings, Evaluation, read_study
 from .page import write_page, write_readme
 from .plan import ShrinkPlan, plan_shrink
 from .result import CUT, ITEMS_AFTER, ITEMS_BEFORE, MODEL, SPEED, ShrinkResult
@@ -110,18 +110,27 @@ class Shrink:
             yield "gguf", self._export
 
     def _ask_before(self) -> None:
-        settings = self.settings.evaluation(self.settings.model)
-        self._ask(ITEMS_BEFORE, settings, "before")
+        self._before.run()
 
     def _ask_after(self) -> None:
+        before = self._before
+        before.run()  # it has every score; what it says next is asked again as far as needed
         settings = self.settings.evaluation(str(self.path / MODEL), self._dtype)
-        self._ask(ITEMS_AFTER, settings, "after")
+        self._evaluation(ITEMS_AFTER, settings, "after", before).run()
 
-    def _ask(self, place: str, settings: Any, when: str) -> None:
+    @property
+    def _before(self) -> Evaluation:
+        """The evaluation of the model without a cut."""
+        settings = self.settings.evaluation(self.settings.model)
+        return self._evaluation(ITEMS_BEFORE, settings, "before")
+
+    def _evaluation(
+        self, place: str, settings: EvaluateSettings, when: str, against: Evaluation | None = None
+    ) -> Evaluation:
         def tell(share: float, label: str) -> None:
             self._on_progress(share, f"{when}: {label}")
 
-        Evaluation(self.path / place, settings, on_progress=tell).run()
+        return Evaluation(self.path / place, settings, on_progress=tell, against=against)
 
     @property
     def _dtype(self) -> str:

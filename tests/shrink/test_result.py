@@ -64,6 +64,7 @@ def test_the_tables_hold_both_scores_and_both_times(
     (row,) = result.table.rows
     cells = dict(zip(result.table.header, row, strict=True))
     assert (cells["task"], cells["items"]) == ("piqa", "8")
+    assert cells["measure"] == "accuracy"
     assert "[" in cells["change [95 %]"]
     assert "[" in cells["KL [95 %]"]
     assert {"same first choice", "accepted", "lost", "won"} <= set(cells)

@@ -12,6 +12,7 @@ from shrink_runs import made, quick_runs
 from widthwise.errors import RunError
 from widthwise.shrink import Shrink, ShrinkResult
 from widthwise.shrink import shrink as module
+from widthwise.shrink.stages import FinishedStage
 
 
 def test_a_tiny_model_is_cut_healed_and_compared(shrunk: tuple[ShrinkResult, list[str]]) -> None:
@@ -96,3 +97,12 @@ def test_too_few_minutes_leave_the_cut_as_it_is_and_a_gguf_file_fits(
     assert result.file == tmp_path / "out" / "model.gguf"
     assert result.file_bytes <= work.plan.planned_bytes
     assert result.is_kept
+    assert [*work.store.records][2:4] == ["trial", "speed"]
+
+
+def test_healing_has_what_the_other_stages_leave(text: Path, tmp_path: Path) -> None:
+    """Asking, and writing a GGUF file, come again after it."""
+    work = Shrink(tmp_path / "out", made(tmp_path, text, minutes=10.0))
+    for name, seconds in (("before", 60.0), ("cut", 120.0), ("trial", 30.0), ("speed", 30.0)):
+        work.store.records[name] = FinishedStage(name=name, seconds=seconds)
+    assert work.healing_minutes == 10 - (2 * 60 + 120 + 2 * 30 + 30) / 60

@@ -22,6 +22,7 @@ from ..stats import (
     number,
     paired_ratio,
     percent,
+    unit_text,
 )
 from ..study import Quantity, Record, read_study
 from .plan import ShrinkPlan
@@ -183,6 +184,7 @@ class ShrinkResult:
             self.pairs,
             {
                 "task": lambda pair: pair.quantity,
+                "measure": lambda pair: _measure(pair.own),
                 "floor": lambda pair: _score(pair.own.floor, pair.own),
                 "before": lambda pair: _score(pair.other.value, pair.own),
                 "after": lambda pair: _score(pair.own.value, pair.own),
@@ -262,6 +264,11 @@ class ShrinkResult:
 
 def _score(value: float | None, record: Record) -> str:
     return NOTHING if value is None else number(value, record.unit)
+
+
+def _measure(record: Record) -> str:
+    """The unit of a score, and its better direction where that is down."""
+    return unit_text(record.unit) + ("" if record.higher_is_better else ", lower is better")
 
 
 def _change(pair: Descent) -> str:

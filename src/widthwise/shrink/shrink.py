@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +102,14 @@ class Shrink:
         """Names, and what does each; that gives the reason why it did nothing, or None."""
         yield "before", self._ask_before
         yield "cut", self._cut
+        if self.settings.gguf is not None:  # what cannot be written is known before the healing
+            yield "trial", partial(self._export, CUT)
         yield "speed", self._time
         yield "heal", self._heal
         yield "model", self._place
         yield "after", self._ask_after
         if self.settings.gguf is not None:
-            yield "gguf", self._export
+            yield "gguf", partial(self._export, MODEL)
 
     def _ask_before(self) -> None:
         self._before.run()
@@ -180,8 +182,10 @@ class Shrink:
 
     @property
     def healing_minutes(self) -> float:
-        """What the other stages leave; asking after takes about as long as before."""
-        spent = [self.store.records[name].seconds for name in ("before", "cut", "speed", "before")]
+        """What the other stages leave; those that come after take about as long as their like."""
+        twice = ("before", "trial")
+        done = self.store.records.items()
+        spent = [stage.seconds * (1 + (name in twice)) for name, stage in done]
         return self.settings.minutes - sum(spent) / 60
 
     def _heal(self) -> str | None:
@@ -236,11 +240,12 @@ class Shrink:
         except OSError as error:
             raise OutputError(f"{out} was not written: {error}") from error
 
-    def _export(self) -> None:
+    def _export(self, folder: str) -> None:
+        """Write the GGUF file of a checkpoint of the folder."""
         assert self.settings.gguf is not None
         out = self.path / f"{MODEL}.gguf"
         check_new_file(out, force=True)
         self._on_progress(0.0, f"gguf: writing {out.name}")
         sizes = self.plan.sizes
         name = f"{Path(sizes.parent).name}-{sizes.expansion_ratio:.2f}x"
-        export_gguf(ModelSource(self.path / MODEL, name), out, self.settings.gguf, force=True)
+        export_gguf(ModelSource(self.path / folder, name), out, self.settings.gguf, force=True)

@@ -15,7 +15,8 @@ class FinishedStage:
     """A stage that is done, and how long it took.
 
     Attributes:
-        name: Its name: `"before"`, `"cut"`, `"speed"`, `"heal"`, `"after"` or `"gguf"`.
+        name: Its name: `"before"`, `"cut"`, `"trial"` (of the GGUF file), `"speed"`, `"heal"`,
+            `"model"`, `"after"` or `"gguf"`.
         seconds: Time on the clock, in the process that ended it.
         reason: Why it did nothing; None where it did something.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 from every_family import tiny_model
 from healing_runs import run
 from shrink_runs import made, quick_runs
+
+from widthwise.cli.shrink import shrink
+from widthwise.shrink import ShrinkSettings
 
 USAGE = [
     ([], "Ask for a size with exactly one of --remove, --params, --size, --smaller; got none"),
@@ -98,3 +102,11 @@ def test_minutes_that_the_cut_alone_takes_are_said_first(saved: Path, tmp_path: 
     words = ["--remove", "40%", "--minutes", "0.0001", "--dry-run", "-o", tmp_path / "out"]
     result = run("shrink", saved, *words)
     assert "there is none left for healing: give more --minutes" in result.stderr
+
+
+def test_the_command_and_the_library_have_the_same_defaults() -> None:
+    defaults = {option.name: option.default for option in shrink.params}
+    for field in dataclasses.fields(ShrinkSettings):
+        if field.name in ("minutes", "limit", "seed"):
+            assert defaults[field.name] == field.default
+    assert defaults["tasks"] == ",".join(ShrinkSettings.tasks)

@@ -86,6 +86,12 @@ class ProgressBar:
         self.left = self._eta(share)
         self.bars.update(self._task, completed=share, description=escape(label), left=self.left)
 
+    def tell(self, share: float, label: str) -> None:
+        """The same; where there is no terminal, what begins gets a line."""
+        if share == 0:
+            self.say(label)
+        self.update(share, label)
+
     def describe(self, label: str) -> None:
         """Say what is being done before any share is, in a line too where there is no terminal."""
         self.say(label)

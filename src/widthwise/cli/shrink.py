@@ -92,13 +92,7 @@ def shrink(model: str, out: Path, dry_run: bool, **options: Any) -> None:
         return
     hush_transformers()
     with progress_bar() as bar, weights_advised():
-
-        def on_progress(share: float, label: str) -> None:
-            if share == 0:
-                bar.say(label)
-            bar.update(share, label)
-
-        work = Shrink(out, settings, command=command, on_told=bar.print, on_progress=on_progress)
+        work = Shrink(out, settings, command=command, on_told=bar.print, on_progress=bar.tell)
         result = work.run()
     _print_result(result)
 

@@ -53,8 +53,7 @@ def run(
         def on_progress(share: float, label: str) -> None:
             if share == 0:
                 hush_transformers()  # not before: what is refused is refused without loading them
-                bar.say(label)
-            bar.update(share, label)
+            bar.tell(share, label)
 
         def on_record(record: Record) -> None:
             if is_shown(record) if is_shown else record.unit not in SIZE_UNITS:
@@ -148,13 +147,8 @@ def print_pairs(own: tuple[str, list[Record]], other: tuple[str, list[Record]]) 
         own: Name and records of the model.
         other: Of the model beside it.
     """
-    from ..report import (
-        DISTANCE_KEY,
-        missing_notes,
-        network_rows,
-        paired_table,
-        task_pairs,
-    )
+    from ..findings import task_pairs
+    from ..report import DISTANCE_KEY, missing_notes, network_rows, paired_table
 
     console = table_console()
     for name, records in (other, own):

@@ -34,7 +34,7 @@ from .grid import (
     estimate_of,
     network_of,
 )
-from .pairs import judge_pairs, shown_word, why_not_paired
+from .pairs import TaskPair, judge_pairs, shown_word, task_pairs, why_not_paired
 from .prose import answer, answer_sentences
 from .table import Table
 from .tables import score_text
@@ -69,6 +69,7 @@ __all__ = [
     "SmallestSufficientWidth",
     "Table",
     "TaskCorrelation",
+    "TaskPair",
     "WidthCurve",
     "answer",
     "answer_sentences",
@@ -100,6 +101,7 @@ __all__ = [
     "score_text",
     "shown_word",
     "speed_ratio",
+    "task_pairs",
     "took_turns",
     "why_not_paired",
 ]

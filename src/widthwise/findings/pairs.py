@@ -3,13 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from ..stats import difference_text
 from ..study import Record
 from .comparisons import Comparison, floor_status, judge_family, paired
-from .grid import GridRow
+from .grid import Grid, GridRow, build_grid
 
 _SAME = ("metric", "shots", "task_version", "source", "max_new_tokens", "until", "floors")
 _NAMES = {"source": "samples", "floors": "floors, so other items", "task_version": "task versions"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPair:
+    """One task, asked of two whole models.
+
+    Attributes:
+        quantity: The task.
+        own: The score of the model.
+        other: That of the model beside it.
+        judged: What the difference may be called; None where items differ.
+        reason: Why they do; "" where they do not.
+    """
+
+    quantity: str
+    own: Record
+    other: Record
+    judged: Comparison | None
+    reason: str
+
+    @property
+    def word(self) -> str:
+        """What is said of the difference."""
+        return self.reason if self.judged is None else shown_word(self.judged, self.own)
+
+    @property
+    def difference(self) -> str:
+        """The difference with its interval; "" where there is none."""
+        found = None if self.judged is None else self.judged.difference
+        return "" if found is None else difference_text(found, self.own.unit)
+
+
+def task_pairs(records: Sequence[Record], others: Sequence[Record]) -> list[TaskPair]:
+    """Every task that both whole models were asked, in the order of the first.
+
+    Args:
+        records: Of one model.
+        others: Of the model beside it.
+    """
+    mine, theirs = build_grid(records), build_grid(others)
+    return [pair for task in mine.quality if (pair := _pair(task, mine, theirs)) is not None]
+
+
+def _pair(task: str, mine: Grid, theirs: Grid) -> TaskPair | None:
+    own, other = mine.of_dense(task), theirs.of_dense(task)
+    if own is None or other is None or own.higher_is_better is None:
+        return None
+    if None in (own.value, other.value):
+        return None
+    reason, judged = why_not_paired(own, other), None
+    if not reason:
+        (judged,) = judge_pairs(task, [(own, other)])
+    return TaskPair(quantity=task, own=own, other=other, judged=judged, reason=reason)
 
 
 def judge_pairs(quantity: str, pairs: Sequence[tuple[Record, Record]]) -> list[Comparison]:

@@ -2,13 +2,13 @@
 
 from .cost_figures import plot_cost, plot_size, plot_speed
 from .cost_table import COST_COLUMNS, COST_KEY, cost_tables, is_cost_record
-from .distance_table import DISTANCE_KEY, distance_table
+from .distance_table import DISTANCE_KEY, FROM_DENSE, distance_table
 from .distillation_figure import draw_healing
 from .figures import plot_front, plot_qualities, plot_quality
 from .network_table import missing_notes, network_rows
 from .notebook import StudyView, open_study
 from .page import Block, Page, Section, Sheet, provenance_section, write_whole
-from .paired_table import FROM_DENSE, TaskPair, paired_table, task_pairs
+from .paired_table import paired_table
 from .provenance import format_value, join_values
 from .score_table import (
     BESIDE_CONTROL,
@@ -37,7 +37,6 @@ __all__ = [
     "Sheet",
     "StudyView",
     "Style",
-    "TaskPair",
     "TaskScores",
     "cost_tables",
     "distance_table",
@@ -59,7 +58,6 @@ __all__ = [
     "provenance_section",
     "score_tables",
     "standalone_svg_uri",
-    "task_pairs",
     "to_svg",
     "write_page",
     "write_report",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol
 
-from ..findings import Flips, Grid, GridRow, NextWords, Table, flips, next_words
+from ..findings import Grid, GridRow, NextWords, Table, flips, next_words
 from ..stats import estimate_text, percent, with_ends
+from ..study import Record
 
 _ABOUT = (
     "How far next words and answers are from the dense model's, which tells small cuts from none "
@@ -25,8 +26,8 @@ class _Row(NamedTuple):
     task: str
     study: str
     network: GridRow
-    words: NextWords | None
-    flips: Flips | None
+    own: Record
+    other: Record | None
 
 
 def distance_table(grids: Sequence[tuple[str, Grid]]) -> Table | None:
@@ -47,11 +48,7 @@ def distance_table(grids: Sequence[tuple[str, Grid]]) -> Table | None:
             "task": lambda row: row.task,
             **({"study": lambda row: row.study} if several else {}),
             "network": lambda row: row.network.named,
-            "KL [95 %]": lambda row: divergence_text(row.words),
-            "same first choice": lambda row: share_text(row.words, "agreement"),
-            "accepted": lambda row: share_text(row.words, "acceptance"),
-            "lost": lambda row: "" if row.flips is None else percent(row.flips.lost),
-            "won": lambda row: "" if row.flips is None else percent(row.flips.won),
+            **FROM_DENSE,
         },
         title="Distance from dense",
         about=_ABOUT,
@@ -68,13 +65,12 @@ def _rows(name: str, grid: Grid) -> list[_Row]:
             record = grid.cells.get((network, quantity))
             if network.criterion is None or record is None or record.value is None:
                 continue
-            row = _Row(quantity, name, network, next_words(record), flips(record, dense))
-            if row.words or row.flips:
-                rows.append(row)
+            if next_words(record) or flips(record, dense):
+                rows.append(_Row(quantity, name, network, record, dense))
     return rows
 
 
-def divergence_text(words: NextWords | None) -> str:
+def _divergence(words: NextWords | None) -> str:
     """A divergence and its interval, with the decimals that a cut of 2 % needs."""
     if words is None:
         return ""
@@ -83,8 +79,32 @@ def divergence_text(words: NextWords | None) -> str:
     return with_ends(found.value, *(found.interval() if is_known else ()), decimals=3)
 
 
-def share_text(words: NextWords | None, name: Literal["agreement", "acceptance"]) -> str:
+def _share(words: NextWords | None, name: Literal["agreement", "acceptance"]) -> str:
     """A share of next words and its interval, in per cent."""
     if words is None:
         return ""
     return f"{estimate_text(getattr(words, name), decimals=1, scale=100)} %"
+
+
+def _flipped(pair: _Pair, way: Literal["lost", "won"]) -> str:
+    found = flips(pair.own, pair.other)
+    return "" if found is None else percent(getattr(found, way))
+
+
+class _Pair(Protocol):
+    """A score, and that of the dense model."""
+
+    @property
+    def own(self) -> Record: ...
+
+    @property
+    def other(self) -> Record | None: ...
+
+
+FROM_DENSE: Mapping[str, Callable[[_Pair], str]] = {  # columns: how far a model is from dense
+    "KL [95 %]": lambda pair: _divergence(next_words(pair.own)),
+    "same first choice": lambda pair: _share(next_words(pair.own), "agreement"),
+    "accepted": lambda pair: _share(next_words(pair.own), "acceptance"),
+    "lost": lambda pair: _flipped(pair, "lost"),
+    "won": lambda pair: _flipped(pair, "won"),
+}

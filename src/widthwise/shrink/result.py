@@ -8,14 +8,13 @@ from functools import cached_property
 from pathlib import Path
 
 from ..cut.checkpoint import read_refit_record
-from ..findings import Descent, Table, build_grid, descents, shown_word
+from ..findings import Table, TaskPair, task_pairs
 from ..prune.healing import HealingRecord, read_healing_record
 from ..report import FROM_DENSE
 from ..runs import RECORDS
 from ..stats import (
     NOTHING,
     Estimate,
-    difference_text,
     estimate_text,
     grouped,
     joined,
@@ -110,14 +109,12 @@ class ShrinkResult:
         return read_healing_record(self.model)
 
     @cached_property
-    def pairs(self) -> tuple[Descent, ...]:
+    def pairs(self) -> tuple[TaskPair, ...]:
         """Each task before and after, on the same items."""
         before, after = (
-            build_grid(read_study(self.folder / place).records)
-            for place in (ITEMS_BEFORE, ITEMS_AFTER)
+            read_study(self.folder / place).records for place in (ITEMS_BEFORE, ITEMS_AFTER)
         )
-        kin = descents([before, after])
-        return tuple(pair for pair in kin if pair.grid is after and pair.ancestor.grid is before)
+        return tuple(task_pairs(after, before))
 
     @cached_property
     def speeds(self) -> tuple[SpeedRatio, ...]:
@@ -138,7 +135,7 @@ class ShrinkResult:
     @property
     def degraded(self) -> tuple[str, ...]:
         """The tasks that are shown to be worse."""
-        return tuple(pair.quantity for pair in self.pairs if _word(pair) == "degrades")
+        return tuple(pair.quantity for pair in self.pairs if pair.word == "degrades")
 
     @property
     def is_kept(self) -> bool:
@@ -188,9 +185,9 @@ class ShrinkResult:
                 "floor": lambda pair: _score(pair.own.floor, pair.own),
                 "before": lambda pair: _score(pair.other.value, pair.own),
                 "after": lambda pair: _score(pair.own.value, pair.own),
-                "change [95 %]": _change,
+                "change [95 %]": lambda pair: pair.difference or "not paired",
                 "items": lambda pair: f"{pair.own.n:,}",
-                "verdict": _word,
+                "verdict": lambda pair: pair.word,
                 **FROM_DENSE,
             },
             title="Before and after",
@@ -252,7 +249,7 @@ class ShrinkResult:
 
     @property
     def _lost_words(self) -> str:
-        words = grouped((_word(pair), pair.quantity) for pair in self.pairs)
+        words = grouped((pair.word, pair.quantity) for pair in self.pairs)
         if not words:
             return "No task could be compared, so what it lost is not known"
         said = [
@@ -269,16 +266,6 @@ def _score(value: float | None, record: Record) -> str:
 def _measure(record: Record) -> str:
     """The unit of a score, and its better direction where that is down."""
     return unit_text(record.unit) + ("" if record.higher_is_better else ", lower is better")
-
-
-def _change(pair: Descent) -> str:
-    if pair.judged is None or pair.judged.difference is None:
-        return "not paired"
-    return difference_text(pair.judged.difference, pair.own.unit)
-
-
-def _word(pair: Descent) -> str:
-    return pair.reason or (shown_word(pair.judged, pair.own) if pair.judged else NOTHING)
 
 
 def _speed(records: tuple[Record, ...], metric: str) -> SpeedRatio | None:

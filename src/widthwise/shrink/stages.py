@@ -25,25 +25,20 @@ class FinishedStage:
     seconds: float
     reason: str | None = None
 
-    def to_json(self) -> str:
-        """One line."""
-        return json.dumps(asdict(self))
 
-    @classmethod
-    def from_json(cls, line: str) -> FinishedStage:
-        """Inverse of `to_json`.
+def _line(stage: FinishedStage) -> str:
+    return json.dumps(asdict(stage))
 
-        Raises:
-            RunError: It is no such line.
-        """
-        stage: FinishedStage = from_json(cls, line, "stage")
-        return stage
+
+def _stage(line: str) -> FinishedStage:
+    stage: FinishedStage = from_json(FinishedStage, line, "stage")
+    return stage
 
 
 FORMAT = RecordFormat(
     file=STAGES,
     what="shrink",
     key=attrgetter("name"),
-    to_json=FinishedStage.to_json,
-    from_json=FinishedStage.from_json,
+    to_json=_line,
+    from_json=_stage,
 )

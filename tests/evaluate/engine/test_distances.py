@@ -19,10 +19,10 @@ from widthwise.evaluate.engine import (
     Distance,
     ScoringRequest,
     Watch,
-    distances,
     log_likelihoods,
     prefixes,
 )
+from widthwise.prune.calibration import answers
 
 
 def disturbed(model: Any) -> Any:
@@ -126,7 +126,7 @@ def test_a_large_vocabulary_is_compared_in_parts(monkeypatch: pytest.MonkeyPatch
     log_likelihoods(model, runs, watch=Watch(reference, is_dense=True))
     watch = Watch(reference, is_dense=False)
     (whole,) = log_likelihoods(other, runs, watch=watch)
-    monkeypatch.setattr(distances, "_LOGITS_BYTES", 1)  # a token at a time
+    monkeypatch.setattr(answers, "_LOGITS_BYTES", 1)  # a token at a time
     (parts,) = log_likelihoods(other, runs, watch=watch)
     assert whole.distance is not None
     assert parts.distance is not None

@@ -6,6 +6,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...prune.calibration import answered_at_once
+
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from .lm_head import LmHead
 
 MOST_TOKENS = 2048  # that are compared of one reference
-_LOGITS_BYTES = 2**25  # of float32 logits of one model made at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,10 +118,9 @@ def distance(
     """
     import torch
 
-    step = max(1, _LOGITS_BYTES // (4 * heads[0].vocabulary))
-    parts = []
-    for pair in zip(torch.split(dense, step), torch.split(own, step), strict=True):
-        p, q = (head.logits(x).log_softmax(-1) for head, x in zip(heads, pair, strict=True))
+    parts, pair = [], tuple(zip(heads, (dense, own), strict=True))
+    for rows in answered_at_once(len(dense), heads[0].vocabulary):
+        p, q = (head.logits(states[rows]).log_softmax(-1) for head, states in pair)
         agreement = int((p.argmax(-1) == q.argmax(-1)).sum())
         ratio = (p - q).masked_fill_(p.isneginf(), 0.0)  # 0 log 0 is 0
         divergence = torch.linalg.vecdot(p.exp_(), ratio)

@@ -1,6 +1,7 @@
 """Calibration text, and what a model computes on it, layer by layer."""
 
 from .activations import activation_norms
+from .answers import answered_at_once
 from .layerwise import LayerwiseRunner
 from .moments import FitAndHoldout, Moments
 from .second_moments import Calibration, LayerCallback, calibrate
@@ -29,6 +30,7 @@ __all__ = [
     "TextRequest",
     "TextSource",
     "activation_norms",
+    "answered_at_once",
     "calibrate",
     "check_source",
     "least_tokens",

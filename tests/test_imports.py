@@ -1,11 +1,14 @@
 """Imports go one way: a room may import only the rooms above it in ORDER."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 from room_order import ORDER
+
+import widthwise
 
 PACKAGE = Path(__file__).parent.parent / "src" / "widthwise"
 
@@ -49,6 +52,37 @@ def test_every_room_is_in_the_order() -> None:
 
 
 def test_importing_the_package_is_light() -> None:
-    """`import widthwise` and `widthwise --help` must not pull in torch."""
-    code = "import sys, widthwise, widthwise.cli; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    """`import widthwise` and `widthwise --help` load neither numpy nor torch, nor any command."""
+    code = """
+import sys
+from click.testing import CliRunner
+from widthwise.cli import main
+from widthwise.cli.commands import SHORT_HELP
+assert CliRunner().invoke(main, ["--help"]).exit_code == 0
+heavy = {"numpy", "torch", "rich", *(f"widthwise.cli.{name}" for name in SHORT_HELP)}
+sys.exit(" ".join(heavy & {*sys.modules}) or 0)
+"""
+    result = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_public_names_are_those_that_type_checkers_see() -> None:
+    """They are stated for the checkers by imports, and loaded by `__getattr__`."""
+    facade = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf8"))
+    (choice,) = (node for node in facade.body if isinstance(node, ast.If))
+    stated = {
+        alias.name: importlib.import_module(f".{node.module}", "widthwise")
+        for node in choice.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(stated) == sorted(widthwise.__all__)
+    assert {*widthwise.__all__} <= {*dir(widthwise)}
+    for name, room in stated.items():
+        whole = room if name == "prune" else getattr(room, name)  # that room can be called
+        assert getattr(widthwise, name) is whole
+
+
+def test_rooms_are_attributes_of_the_package_and_other_names_are_refused() -> None:
+    assert widthwise.runs.Processes is importlib.import_module("widthwise.runs").Processes
+    assert not hasattr(widthwise, "nosuch")

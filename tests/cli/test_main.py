@@ -95,7 +95,7 @@ def test_memory_that_does_not_suffice_is_one_line(monkeypatch: pytest.MonkeyPatc
 def test_a_second_ctrl_c_leaves_no_traceback() -> None:
     """It comes where libraries tidy up as Python exits."""
     code = """
-import atexit, os, signal, sys, time
+import atexit, importlib, os, signal, time
 from widthwise.cli import main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run behind a shell
@@ -105,7 +105,7 @@ def interrupt(*_):
     time.sleep(20)
 
 atexit.register(interrupt)
-sys.modules["widthwise.cli.inspect"].resolve_model = interrupt
+importlib.import_module("widthwise.cli.inspect").resolve_model = interrupt
 main(["inspect", "x"])
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

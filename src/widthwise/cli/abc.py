@@ -17,7 +17,7 @@ from .parametrization_options import format_title, parametrization_options, pars
 from .tables import print_titled, print_wrapped, table_console
 
 
-@click.command(short_help="Say what a parametrization does at infinite width.")
+@click.command()
 @parametrization_options(2)
 @click.option(
     "--optimizer",

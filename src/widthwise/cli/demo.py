@@ -14,7 +14,7 @@ import click
 from .options import dtype_option, model_name, out_option, seed_option
 
 
-@click.command(short_help="Measure MODEL at seven widths.", epilog="Example: widthwise demo")
+@click.command(epilog="Example: widthwise demo")
 @click.argument("model", default="smollm2", type=model_name)
 @out_option(
     "widthwise-demo",

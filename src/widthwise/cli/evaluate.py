@@ -51,7 +51,6 @@ def _some_names(value: str) -> tuple[str, ...]:
 
 
 @click.command(
-    short_help="Measure what MODEL knows, at any widths.",
     epilog="Example: widthwise evaluate smollm2 --suite embedded --limit 200 --to 2.4x,1.6x",
 )
 @click.argument("model", type=model_name)

@@ -13,7 +13,6 @@ from .options import force_option
 
 
 @click.command(
-    short_help="Write a checkpoint as a .gguf file.",
     epilog="Example: widthwise export smollm2-2.4x -o smollm2-2.4x.gguf --type q4_k_m",
 )
 @click.argument("model")

@@ -33,7 +33,6 @@ def _tokens(value: str) -> int:
 
 
 @click.command(
-    short_help="Train CHILD to be like its dense parent.",
     epilog="Example: widthwise heal smollm2-2.4x --dense smollm2 --minutes 30 -o healed",
 )
 @click.argument("child")

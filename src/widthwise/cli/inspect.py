@@ -29,7 +29,6 @@ from .options import names_models
 
 
 @click.command(
-    short_help="Print exact costs, and check a refit or a healing.",
     epilog="Example: widthwise inspect smollm2 --context 2048",
 )
 @click.argument("model")

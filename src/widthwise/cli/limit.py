@@ -33,7 +33,7 @@ _UNDECIDED = (
 )
 
 
-@click.group(short_help="Set networks beside their infinite-width limits.")
+@click.group()
 def limit() -> None:
     """Set finite networks beside what they become as their width grows without bound.
 

@@ -8,35 +8,30 @@ from functools import partial
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from .. import __version__
 from ..errors import RunError, WidthwiseError
 from ..io import check_system, out_of_memory
 from ..notices import shown
-from .abc import abc
-from .demo import demo
-from .evaluate import evaluate
-from .export import export
-from .findings import findings
-from .heal import heal
-from .inspect import inspect
+from .commands import SHORT_HELP, Commands
 from .interrupts import Interrupted
-from .limit import limit
-from .maml import maml
-from .measure import measure
-from .mup import mup
-from .plan import plan
-from .prune import prune
-from .report import report
-from .shrink import shrink
-from .study import study
-from .tinynet import tinynet
-from .tinynet_search import search as tinynet_search
-from .word2vec import word2vec
 
 
-class _Commands(click.Group):
-    """Expected errors become one line and exit code 1; unexpected ones keep their traceback."""
+class _Main(click.Group):
+    """Expected errors become one line and exit code 1; unexpected ones keep their traceback.
+
+    Neither the list of commands nor its completion in a shell loads a command.
+    """
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([*SHORT_HELP.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        named = [name for name in SHORT_HELP if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=SHORT_HELP[name]) for name in named]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         for word in args:
@@ -89,7 +84,8 @@ def _check_working_directory() -> None:
 
 
 @click.group(
-    cls=_Commands,
+    cls=_Main,
+    commands=Commands(),
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
 @click.version_option(__version__, prog_name="widthwise")
@@ -128,27 +124,3 @@ def _keep_freed_memory() -> None:
         trim_threshold, mmap_threshold = -1, -3  # M_ constants of malloc.h
         mallopt(trim_threshold, 2**28)
         mallopt(mmap_threshold, 2**28)
-
-
-for _command in (
-    abc,
-    demo,
-    evaluate,
-    export,
-    findings,
-    heal,
-    inspect,
-    limit,
-    maml,
-    measure,
-    mup,
-    plan,
-    prune,
-    report,
-    shrink,
-    study,
-    tinynet,
-    word2vec,
-):
-    main.add_command(_command)
-tinynet.add_command(tinynet_search)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..experiments.maml import MamlResult
 
 
-@click.command(short_help="Meta-train networks and their limit on Omniglot.")
+@click.command()
 @click.option(
     "--data",
     required=True,

@@ -24,7 +24,6 @@ from .options import (
 
 
 @click.command(
-    short_help="Measure what MODELS cost to run, side by side.",
     epilog="Example: widthwise measure smollm2 --to 2.4x,1.6x --workload 512x32,128x32x8",
 )
 @click.argument("models", nargs=-1, required=True, type=model_name)

@@ -19,7 +19,7 @@ from .save_pages import check_beside, save_with_page
 from .tables import print_titled, print_wrapped, table_console
 
 
-@click.group(short_help="Carry learning rates over to another width (muP).")
+@click.group()
 def mup() -> None:
     """Carry learning rates and initial scales over to another width: muP.
 

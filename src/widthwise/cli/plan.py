@@ -27,7 +27,6 @@ from .plan_options import (
 
 
 @click.command(
-    short_help="Show the width; with -o, choose the neurons.",
     epilog="Example: widthwise plan smollm2 --to 2.4x",
 )
 @click.argument("model")

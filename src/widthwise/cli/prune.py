@@ -68,7 +68,6 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
 
 
 @click.command(
-    short_help="Write MODEL cut to a width.",
     epilog="Example: widthwise prune smollm2 --to 2.4x -o smollm2-2.4x",
 )
 @click.argument("model")

@@ -18,7 +18,6 @@ def _page(context: click.Context, parameter: click.Parameter, value: Path | None
 
 
 @click.command(
-    short_help="Draw the page of STUDIES, or of what another command ran.",
     epilog="Example: widthwise report widthwise-evaluate healed -o before-and-after.html",
 )
 @click.argument("studies", nargs=-1, required=True, type=click.Path(path_type=Path))

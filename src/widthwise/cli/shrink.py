@@ -34,7 +34,6 @@ _TASKS = "embedded:prose,embedded:hellaswag,embedded:piqa,embedded:sciq"
 
 
 @click.command(
-    short_help="Make MODEL fit, and say what it lost.",
     epilog="Example: widthwise shrink smollm2 --remove 20% --minutes 30 -o small",
 )
 @click.argument("model", type=model_name)

@@ -41,7 +41,6 @@ _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others ha
 
 
 @click.command(
-    short_help="Measure MODELS at many widths: what they know and what they cost.",
     epilog="Example: widthwise study smollm2 --to 2.4x,1.6x --suite embedded --limit 50 "
     "--measure 128x16 -o smollm2-study",
 )

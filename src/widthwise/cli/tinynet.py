@@ -30,6 +30,7 @@ from ..tinynet import (
 )
 from .options import device_option, flag, is_typed, json_option, only_given, seed_option
 from .tables import print_titled, print_wrapped, table_console
+from .tinynet_search import search
 
 _BUDGETS: dict[str, Kind] = {
     "flops": "macs",
@@ -52,6 +53,9 @@ def tinynet() -> None:
 
     Example: widthwise tinynet formula --flops 50M
     """
+
+
+tinynet.add_command(search)
 
 
 @tinynet.command(short_help="Write a TinyNet, or any scaled network, as files.")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _CUDA_BATCH = 512  # centres of a step where nothing is asked for
 
 
-@click.command(short_help="Train word2vec at several widths and in the limit.")
+@click.command()
 @click.argument("text", type=click.Path(path_type=Path))
 @click.option(
     "--analogies",

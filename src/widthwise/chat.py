@@ -80,10 +80,9 @@ class ChatTemplate:
         the template writes one.
         """
         named = ", ".join(f"{name}={value!r}" for name, value in self.switches.items())
-        has_switch = bool(set(_SWITCHES) & _variables(self._source))
         if self._opens_thinking and not self._thinking:
             thinking = "on: the chat template opens a block of thinking, and cannot be told not to"
-        elif not has_switch:
+        elif not has_thinking_switch(self._source):
             thinking = "not asked for: the chat template has no switch for it"
         else:
             by = named or "the chat template's default"
@@ -117,6 +116,11 @@ def chat_template_of(tokenizer: Any, *, thinking: bool = False) -> ChatTemplate 
         notice(f"No chat template is used: the tokenizer has {names}, and none as its default.")
         return None
     return ChatTemplate(tokenizer, thinking=thinking)
+
+
+def has_thinking_switch(template: str) -> bool:
+    """Whether a chat template has a variable by which it asks for thinking, or for none."""
+    return bool(set(_SWITCHES) & _variables(template))
 
 
 def _variables(source: str) -> set[str]:

@@ -55,6 +55,7 @@ REFUSED = [
     ("evaluate M --suite sound.yaml --limit nosuch=5", "--limit names 'nosuch'"),
     ("evaluate M --suite piqa,embedded:piqa", "two of the tasks have the name piqa"),
     ("evaluate M --to 2x --criterion activation --calibration no.txt", "no.txt: no such file"),
+    ("evaluate M --thinking", "--thinking needs a task that is asked with a chat template"),
     ("evaluate M --backend vllm", "backend vllm needs vLLM"),
     ("evaluate M --limit 5 -o begun", "the study in begun was started"),
     ("study M --suite file.jsonl", "file.jsonl, line 1, has no field answer"),
@@ -123,8 +124,58 @@ def test_what_a_command_alone_shows_to_be_wrong_is_said_without_loading_torch(pl
         ("--limit 60,ifeval@chat=24", "--limit names 'ifeval@chat'"),
         ("--to 2x --calibration no.txt", "no.txt: no such file"),
         ("-o begun --limit 5", "the study in begun was started"),
+        ("--suite piqa --thinking", "--thinking needs a task that is asked with a chat template"),
     ]
     asked = [(f"{c} {MODEL} {words}", says) for c in ("evaluate", "study") for words, says in cases]
+    _are_said_without_torch(asked)
+
+
+SAYS = "width must be in [1, 52], as the model has 53; "
+BEYOND_CONFIG = [
+    ("plan model --to 99x", "--to 99x asks for 3168"),
+    ("prune model --width 53 -o out", "--width 53 asks for 53"),
+    ("shrink model --remove 99% -o out", "--remove 99% asks for 0"),
+    ("evaluate model --suite piqa --to 99x", "--to 99x asks for 3168"),
+    ("study model --suite piqa --remove 99%", "--remove 99% asks for 0"),
+    ("measure model --to 99x", "--to 99x asks for 3168"),
+]
+
+
+@pytest.fixture
+def folder(place: Path) -> None:
+    """A folder that has a config, and none of the other files of a model."""
+    (place / "model").mkdir()
+    config = {"model_type": "llama", "hidden_size": 32, "intermediate_size": 53}
+    (place / "model" / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(("words", "asks"), BEYOND_CONFIG)
+def test_a_width_that_config_json_rules_out_is_refused_before_the_model_is_read(
+    words: str, asks: str, folder: None
+) -> None:
+    """Whose other files are not there, as that would say."""
+    assert f"{SAYS}{asks}" in CliRunner().invoke(main, words.split()).stderr
+
+
+def test_of_plan_prune_and_shrink_that_is_said_without_loading_torch(folder: None) -> None:
+    """transformers, which reads a whole config, takes seconds to load."""
+    _are_said_without_torch([(words, f"{SAYS}{asks}") for words, asks in BEYOND_CONFIG[:3]])
+
+
+@pytest.mark.parametrize("command", ["evaluate", "study"])
+@pytest.mark.parametrize("file", ["chat_template.jinja", "tokenizer_config.json"])
+def test_a_template_without_a_switch_is_named_before_the_model_is_read(
+    command: str, file: str, place: Path, folder: None
+) -> None:
+    text = "{{ messages[0].content }}"
+    stated = json.dumps({"chat_template": text}) if file.endswith(".json") else text
+    (place / "model" / file).write_text(stated)
+    words = f"{command} model --suite embedded:ifbench@chat --thinking"
+    last = CliRunner().invoke(main, words.split()).stderr.splitlines()[-1]
+    assert last.endswith("its chat template has no switch for thinking; drop --thinking")
+
+
+def _are_said_without_torch(asked: list[tuple[str, str]]) -> None:
     command = [sys.executable, "-c", _WITHOUT_TORCH, *(words for words, _ in asked)]
     lines = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=True

@@ -16,6 +16,7 @@ from .counts import (
 )
 from .drafts import carries_drafts, draft_note, without_draft_settings
 from .families import in_block
+from .first_look import refuse_beyond_stated
 from .glu import read_architecture, refuse_adapters
 from .layer_widths import OVERRIDES
 from .left_alone import left_alone_note
@@ -86,6 +87,7 @@ __all__ = [
     "quantization_of",
     "read_architecture",
     "refuse_adapters",
+    "refuse_beyond_stated",
     "refuse_half_cut",
     "resolve",
     "section_name",

@@ -126,13 +126,39 @@ def resolve(
         return _within(architecture, f"{target} --paper-widths", _paper(target, size), 1)
     if target.kind in ("params", "size"):
         unaligned = _within_budget(architecture, target, dtype)
-    elif target.kind == "to":
-        unaligned = int(target.amount * architecture.hidden_size)
-    elif target.kind == "remove":
-        unaligned = int((1 - target.amount) * size)
     else:
-        unaligned = int(target.amount)
+        unaligned = _unaligned(target, architecture.hidden_size, size)
     return _within(architecture, str(target), unaligned, align)
+
+
+def resolve_dense(
+    hidden_size: int, intermediate_size: int, target: Target, *, align: int | None = None
+) -> int:
+    """The width of blocks that are all alike, of a target that these two sizes decide.
+
+    >>> resolve_dense(576, 1536, Target("to", "2.4x"))
+    1376
+
+    Args:
+        hidden_size, intermediate_size: Of the dense model.
+        target: A ratio, a share of neurons or a number of them.
+        align: As for `resolve`.
+
+    Raises:
+        TargetError: The width would not be between 1 and I - 1.
+    """
+    alignment = default_alignment(intermediate_size) if align is None else align
+    unaligned = _unaligned(target, hidden_size, intermediate_size)
+    return _aligned(str(target), unaligned, alignment, intermediate_size)
+
+
+def _unaligned(target: Target, hidden_size: int, intermediate_size: int) -> int:
+    """The largest whole width within a ratio, a share or a number."""
+    if target.kind == "to":
+        return int(target.amount * hidden_size)
+    if target.kind == "remove":
+        return int((1 - target.amount) * intermediate_size)
+    return int(target.amount)
 
 
 def _paper(target: Target, size: int) -> int:

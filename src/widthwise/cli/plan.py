@@ -59,6 +59,7 @@ def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: An
             f"{given[0]} is for the choice of neurons, which a plan file holds: add -o FILE."
         )
     source = resolve_model(model)
+    request.spec.refuse_early(source)
     tell_bytes(source)
     tell_vocabulary(source)
     architecture = source.checkpoint.architecture

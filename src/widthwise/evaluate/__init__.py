@@ -8,9 +8,9 @@ from .early_stopping import drawn_order, sequential_answers
 from .engine import DenseReference, Distance, Watch
 from .floors import FLOOR_RULE, Floor, compute_floor
 from .score import TaskAnswer, TaskScore, answer_task, score_answers
-from .suites import CHAT, SUITES
+from .suites import CHAT, SUITES, requested_tasks
 from .task_names import check_tasks
-from .tasks import Task, chosen_items, load_tasks, unit_of
+from .tasks import Task, check_chat, chosen_items, load_tasks, unit_of
 
 __all__ = [
     "BACKENDS",
@@ -27,6 +27,7 @@ __all__ = [
     "Watch",
     "answer_task",
     "chat_of",
+    "check_chat",
     "check_tasks",
     "chosen_items",
     "compute_floor",
@@ -35,6 +36,7 @@ __all__ = [
     "load_tasks",
     "not_answered",
     "reference_of",
+    "requested_tasks",
     "require_vllm",
     "score_answers",
     "sequential_answers",

@@ -165,6 +165,21 @@ def unit_of(metric: str) -> str:
     return "accuracy" if right else metric
 
 
+def check_chat(names: Sequence[str], chat: Chat | None) -> None:
+    """Raise RunError for a task that needs a chat template where the tokenizer has none.
+
+    Args:
+        names: Suites and tasks, as for `load_tasks`.
+        chat: The tokenizer's chat template; None when it has none.
+    """
+    for item in requested_tasks(names):
+        if item.chat and chat is None:
+            raise RunError(
+                f"task {item.task}{CHAT} needs a chat template and the tokenizer has none: "
+                f"ask for tasks without {CHAT}"
+            )
+
+
 def load_tasks(
     names: Sequence[str],
     *,
@@ -203,13 +218,8 @@ def load_tasks(
     for number in (limit, *limits.values()):
         if number is not None and number < 1:
             raise RunError(f"limit must be at least 1; got {number}")
+    check_chat(names, chat)
     requests = requested_tasks(names)
-    for item in requests:
-        if item.chat and chat is None:
-            raise RunError(
-                f"task {item.task}{CHAT} needs a chat template and the tokenizer has none: "
-                f"ask for tasks without {CHAT}"
-            )
     with silenced(), templates_once(), harness_seeds():
         manager = manager_for(requests, data)
         units = [

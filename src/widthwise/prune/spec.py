@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from inspect import signature
 from typing import Any, TypedDict, Unpack
 
-from ..arch import Architecture, Target, Width, check_rounding, resolve
-from ..cut.checkpoint import stored_dtype
+from ..arch import Architecture, Target, Width, check_rounding, refuse_beyond_stated, resolve
+from ..cut.checkpoint import ModelSource, read_json, stored_dtype
 from ..errors import PlanError, TargetError
 from .criteria import CRITERIA, DEFAULT_CRITERION, MOMENT_CRITERIA
 
@@ -130,6 +130,17 @@ class PruneSpec:
             paper_widths=paper_widths,
             stored_dtype=stored_dtype(dtype),
         )
+
+    def refuse_early(self, source: ModelSource) -> None:
+        """Refuse what the config.json of a folder rules out, before the model is read.
+
+        Raises:
+            TargetError: The model has no such width.
+            CheckpointError: The file cannot be read.
+        """
+        path = source.found / "config.json"
+        if source.gguf is None and not self.paper_widths and path.is_file():
+            refuse_beyond_stated(read_json(path), self.target, align=self.align)
 
     def width(self, architecture: Architecture) -> Width:
         """The one width for all layers of a model.

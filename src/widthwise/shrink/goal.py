@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..arch import Target, default_alignment
+from ..cut.checkpoint import ModelSource
 from ..errors import TargetError
 from ..prune import PruneSpec
 from ..stats import number
@@ -84,6 +85,15 @@ class Goal:
         if self.kind != "size":
             return None
         return int(amount * file.dense_bytes if self._target.is_share else amount)
+
+    def refuse_early(self, source: ModelSource) -> None:
+        """Refuse a share of neurons that the model's config.json rules out, before it is read.
+
+        Raises:
+            TargetError: The model has no such width.
+        """
+        if self.kind == "remove":
+            PruneSpec(target=self._target).refuse_early(source)
 
     def spec(self, file: DeployedFile) -> PruneSpec:
         """The widest cut that keeps the goal, in a width that the type of the file can hold.

@@ -89,6 +89,7 @@ def plan_shrink(settings: ShrinkSettings) -> ShrinkPlan:
         CheckpointError: There is no such model.
     """
     source = resolve_model(settings.model)
+    settings.goal.refuse_early(source)
     check_causal_class(source.checkpoint)
     if settings.gguf is not None:
         check_convertible(source.checkpoint)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from ..chat import CLOSE
+from ..chat import CLOSE, has_thinking_switch
+from ..cut.checkpoint import stored_chat_template
 from ..errors import RunError
-from ..evaluate import CHAT, Chat, Task, chat_of, settings_not_applied
+from ..evaluate import Chat, Task, chat_of, check_chat, settings_not_applied
 from ..notices import notice
 from .dense_model import DenseModel
 
@@ -35,23 +36,41 @@ class Asking:
         """The text that ends a block of thinking that the model was asked for."""
         return CLOSE if self._thinking else None
 
-    def check(self, tasks: Sequence[Task]) -> None:
-        """See that thinking can be had where it is asked for, and give notice of all choices.
+    def refuse_early(self) -> None:
+        """Refuse thinking where the files of the model state a template that has no switch for it,
+        before a tokenizer, which takes seconds, is loaded.
 
         Raises:
-            RunError: No task is asked with the chat template, or it has no switch.
+            RunError: It has none.
         """
-        name = self._parent.name
-        if self._thinking and not any(task.is_chat for task in tasks):
-            raise RunError(
-                f"--thinking needs a task that is asked with a chat template: add {CHAT} to a "
-                "task's name, or drop --thinking"
-            )
+        template = stored_chat_template(self._parent.files.source.found) if self._thinking else None
+        if template is not None and not has_thinking_switch(template):
+            raise self._no_switch
+
+    def check_template(self, names: Sequence[str]) -> None:
+        """See, before documents and weights are read, that tasks can be asked by the chat template.
+
+        Args:
+            names: The tasks, as for `load_tasks`.
+
+        Raises:
+            RunError: There is no template, or it has no switch for thinking, which is asked for.
+        """
+        check_chat(names, self.chat)
         chosen = "" if self.chat is None else str(self.chat.settings["thinking"])
         if self._thinking and not chosen.startswith("on"):
-            raise RunError(f"{name}: its chat template has no switch for thinking; drop --thinking")
+            raise self._no_switch
+
+    @property
+    def _no_switch(self) -> RunError:
+        return RunError(
+            f"{self._parent.name}: its chat template has no switch for thinking; drop --thinking"
+        )
+
+    def tell(self, tasks: Sequence[Task]) -> None:
+        """Give notice of all choices."""
         for text in self._notices(tasks):
-            notice(f"{name}: {text}.")
+            notice(f"{self._parent.name}: {text}.")
 
     def settings(self, task: Task) -> dict[str, Any]:
         """The settings of a record that name the choices for a task."""

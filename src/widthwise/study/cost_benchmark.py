@@ -67,6 +67,7 @@ class CostBenchmark:
 
     def _cut_networks(self, parent: DenseModel) -> list[Variant]:
         """All widths of a model, those that were asked for by name first."""
+        parent.refuse_early(self.settings.widths)
         dense = parent.checkpoint.architecture.intermediate_size
         middle = self.settings.around
         near = neighbour_widths(middle) if middle is not None and middle < dense else ()

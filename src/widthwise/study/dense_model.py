@@ -29,7 +29,7 @@ from ..io import file_sha256
 from ..measure import faster_dtype
 from ..prune import Nested, make_plan
 from .records import Record, cell_address
-from .variant import DENSE, Variant
+from .variant import CONTROL, DENSE, Variant
 
 _DECIDING = (".safetensors", ".json", ".jinja", ".txt", ".model")  # names of files that decide
 
@@ -168,12 +168,22 @@ class DenseModel:
 
         Widths that are asked for in two ways come once, as first asked for.
         """
+        self.refuse_early(widths)
         cut: dict[tuple[int, ...], Variant] = {}
         for rank, criterion in enumerate(criteria):
             for asked in widths:
                 network = Variant(criterion, asked)
                 cut.setdefault((rank, *(-width for width in self.widths(network))), network)
         return (DENSE, *(cut[key] for key in sorted(cut)))
+
+    def refuse_early(self, widths: Sequence[str]) -> None:
+        """Refuse widths that the model's config.json rules out, before the model is read.
+
+        Raises:
+            TargetError: The model has no such width.
+        """
+        for asked in widths:
+            Variant(CONTROL, asked).selection(self.seed).refuse_early(self.files.source)
 
     def weight_bytes(self, network: Variant) -> int:
         """Bytes of the network's weights in the study's dtype."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PlanError, RunError
-from ..evaluate import BACKENDS, check_tasks, require_vllm
+from ..evaluate import BACKENDS, CHAT, check_tasks, requested_tasks, require_vllm
 from ..prune.calibration import BLOCK_TOKENS, TOKENS, check_source
 from .variant import CONTROL, DEFAULT_CRITERIA, Variant, check_criterion, is_calibrated
 
@@ -91,12 +91,18 @@ class EvaluateSettings:
         """Refuse what can be refused without the model and without documents.
 
         Raises:
-            RunError: A task, a limit, calibration text or a package is not there.
+            RunError: A task, a limit, calibration text or a package is not there, or no task is
+                asked with a chat template by which a model could think.
         """
         if self.backend == "vllm":
             require_vllm()
         if self.widths and any(map(is_calibrated, self.criteria)):
             check_source(self.calibration, self.tokens)
+        if self.thinking and not any(each.chat for each in requested_tasks(self.tasks)):
+            raise RunError(
+                f"--thinking needs a task that is asked with a chat template: add {CHAT} to a "
+                "task's name, or drop --thinking"
+            )
         check_tasks(self.tasks, self.limits, Path(self.data) if self.data else None)
 
 

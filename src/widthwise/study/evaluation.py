@@ -13,6 +13,7 @@ from ..cut.checkpoint import finding
 from ..errors import WidthwiseError
 from ..evaluate import Task, TaskAnswer, sequential_answers
 from ..runs import ProgressCallback, Run, WorkUnit
+from .asking import Asking
 from .cell_study import CellStudy
 from .dense_model import DenseModel, ModelFiles, checked_device, with_place
 from .evaluate_settings import EvaluateSettings
@@ -89,9 +90,11 @@ class Evaluation(CellStudy):
         if self.settings.device is not None:
             checked_device(self.settings.device)  # which loads torch, so it comes last
         self.on_progress(0.0, finding([self.settings.model]))
+        asking = Asking(self.parent, thinking=self.settings.thinking)
+        asking.refuse_early()
         self.networks  # noqa: B018  a width out of range is said before anything is loaded
         self.parent.check()
-        self.parent.tokenizer  # noqa: B018  as what cannot be read is
+        asking.check_template(self.settings.tasks)  # of the tokenizer, so that is read as well
         asked["weights"] = self.parent.digest
         agreed = with_place(self.store.agree_on(asked, choosing=CHOOSING))
         self.parents = (self.parent.at(agreed["dtype"], checked_device(agreed["device"])),)

@@ -106,7 +106,7 @@ class Scorer:
             chat=self._asking.chat,
             max_new_tokens=self.settings.max_new_tokens,
         )
-        self._asking.check(tasks)
+        self._asking.tell(tasks)
         return {task.name: task for task in tasks}
 
     def check(self) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Literal
 
 from ..cut.checkpoint import finding
 from ..errors import RunError, TargetError
 from ..measure import PeakRates
 from ..measure.energy import carbon_intensity
 from ..runs import Event, Executor, MakeEngine, Processes, Run, WorkUnit
+from .asking import Asking
 from .calibration_stage import CalibrationStage
 from .cell_study import CellStudy
 from .cost_benchmark import CostBenchmark
@@ -146,19 +148,17 @@ class Study(CellStudy):
     def _run(self) -> Run[StudyUnit]:
         return Run(self.units, self.store, retry_failed=self._retry_failed)
 
-    def _check_distinct(self) -> None:
+    def _check_distinct(self, what: Literal["name", "digest"]) -> None:
         """Raise RunError where records could not tell two models apart."""
-        for what in ("name", "digest"):
-            seen: dict[str, str] = {}
-            for parent in self.parents:
-                other = seen.setdefault(getattr(parent, what), parent.model)
-                if other != parent.model:
-                    same = f"both called {parent.name}" if what == "name" else "the same weights"
-                    raise RunError(
-                        f"{other} and {parent.model} are {same}; records distinguish models by the "
-                        "last part of their names and by their files, so rename one or leave it "
-                        "out"
-                    )
+        seen: dict[str, str] = {}
+        for parent in self.parents:
+            other = seen.setdefault(getattr(parent, what), parent.model)
+            if other != parent.model:
+                same = f"both called {parent.name}" if what == "name" else "the same weights"
+                raise RunError(
+                    f"{other} and {parent.model} are {same}; records distinguish models by the "
+                    "last part of their names and by their files, so rename one or leave it out"
+                )
 
     @cached_property
     def units(self) -> tuple[StudyUnit, ...]:
@@ -168,11 +168,15 @@ class Study(CellStudy):
     def _begin(self, *, write: bool = True) -> None:
         self._check()
         self._on_progress(finding(self.settings.models))
-        self._check_distinct()
+        self._check_distinct("name")
         for parent in self.parents:
+            asking = Asking(parent, thinking=self.settings.thinking)
+            asking.refuse_early()
+            self._networks(parent)  # a width out of range is said before all else
             parent.check()
             if self.settings.tasks:
-                parent.tokenizer  # noqa: B018  what cannot be read is said before all work
+                asking.check_template(self.settings.tasks)
+        self._check_distinct("digest")
         asked = {**self.settings.stored, "weights": {p.model: p.digest for p in self.parents}}
         agreed = with_place(self.store.agree_on(asked, choosing=CHOOSING))
         kind = agreed["device"].partition(":")[0]

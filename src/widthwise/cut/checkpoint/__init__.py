@@ -11,7 +11,7 @@ from .reader import INDEX, Checkpoint, check_free_disk, free_disk_bytes, read_js
 from .refit_record import REFIT_FILE, inspect_refit, read_refit_record
 from .resolve import ModelSource, finding, is_gguf, names_folder, parent_of, resolve_model
 from .stored_parts import Index, stored_parts
-from .tokenizer import check_tokens, load_tokenizer, table_rows
+from .tokenizer import check_tokens, load_tokenizer, stored_chat_template, table_rows
 from .write_options import Layout, StoreOptions, WriteOptions, stored_dtype
 from .writer import Progress, refuse_overlap, write_pruned
 
@@ -56,6 +56,7 @@ __all__ = [
     "refuse_overlap",
     "renamed_parts",
     "resolve_model",
+    "stored_chat_template",
     "stored_dtype",
     "stored_parts",
     "table_rows",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import RunError
 from .model_class import cause_of, missing_package, model_class_of
+from .reader import read_json
 
 if TYPE_CHECKING:
     from .reader import Checkpoint
@@ -29,6 +30,19 @@ _MISSING = "its tokenizer needs a package that is not installed: pip install {}"
 def has_tokenizer(folder: Path) -> bool:
     """Whether the words of a tokenizer lie in a folder."""
     return any(any(folder.glob(pattern)) for pattern in _VOCABULARIES)
+
+
+def stored_chat_template(folder: Path) -> str | None:
+    """The chat template of a checkpoint folder, as its files state it; None where they do not.
+
+    Raises:
+        CheckpointError: A file cannot be read.
+    """
+    template, config = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    if template.is_file():
+        return template.read_text(encoding="utf8")
+    stated = read_json(config).get("chat_template") if config.is_file() else None
+    return stated if isinstance(stated, str) else None
 
 
 def load_tokenizer(folder: Path, name: str) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,36 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+# transformers starts four threads to load a model, for tiny ones a fifth of all the time.
+os.environ.setdefault("HF_DEACTIVATE_ASYNC_LOAD", "1")
 
 import shape_checks
-from families import SHAPE, tiny
 
 shape_checks.install()  # before any module of the package is imported
+gc.disable()  # imports and compiled tests stay: half the time would go into a search for garbage
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tests that are not of a GPU see none: some ask for the last bit, which a CPU repeats."""
     if "gpu" not in config.option.markexpr.replace("not gpu", ""):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is searched for, but not among what the collection of tests made."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, Any, Any]:
+    """What a test imported stays until the end, so it is not searched again either."""
+    before = len(sys.modules)
+    result = yield
+    if len(sys.modules) > before + 20:
+        gc.collect()
+        gc.freeze()
+    return result
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +72,8 @@ def bench() -> Any:
 
 @pytest.fixture
 def llama() -> Any:
+    from families import tiny
+
     return tiny("llama")
 
 
@@ -76,6 +99,7 @@ def tiny_checkpoint(tmp_path_factory: Any) -> Path:
     """
     import torch
     import transformers as hf
+    from families import SHAPE
 
     from widthwise.assets import embedded_model
     from widthwise.errors import AssetError
@@ -160,9 +184,11 @@ def own_modules(tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The limits of the device without the seconds that it takes to measure them."""
+    """The limits of the device, and times of blocks, without the seconds that these take."""
     from cost_runs import CEILINGS
 
     from widthwise import measure
+    from widthwise.measure import blocks
 
     monkeypatch.setattr(measure, "measure_peak_rates", lambda device, dtype: CEILINGS)
+    monkeypatch.setattr(blocks, "LEAST_ROUND_SEC", 1e-4)

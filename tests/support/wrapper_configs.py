@@ -40,6 +40,13 @@ def _tower(model_type: str) -> dict[str, Any]:
     return {"model_type": model_type, **{key: TOWER[key] for key in _PLAIN}}
 
 
+_CODES = {
+    "base_channels": 32,  # divided into 32 groups by its norms
+    "channel_multiplier": [1, 1],
+    "num_embeddings": 16,
+    "projection_dim": 32,
+    "image_token_embed_dim": 32,
+}  # of images that janus draws
 _VL_MOE = {"moe_intermediate_size": 24, "num_experts": 4, "num_experts_per_tok": 2}
 # Settings of the language model, of the tower, and beside them.
 WRAPPERS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
@@ -98,11 +105,11 @@ WRAPPERS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     ),
     "exaone4_5": ({"model_type": "exaone4"}, {}, {}),
     "mllama": ({}, {}, {}),
-    "ovis2": ({"model_type": "qwen2"}, {}, {}),
+    "ovis2": ({"model_type": "qwen2"}, {"vocab_size": 16}, {"hidden_size": 32}),
     "cohere2_vision": (
         {"model_type": "cohere2", **HEADS},
         _tower("siglip_vision_model"),
-        {},
+        {"alignment_intermediate_size": 32},
     ),
     "llava_next": ({"model_type": "llama"}, _tower("clip_vision_model"), {}),
     "llava_onevision": ({"model_type": "qwen2"}, _tower("siglip_vision_model"), {}),
@@ -118,7 +125,7 @@ WRAPPERS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {},
     ),
     "got_ocr2": ({"model_type": "qwen2"}, {}, {}),
-    "janus": ({"model_type": "llama"}, {}, {}),
-    "muse_glimmer": ({}, {}, {}),
-    "gemma4_unified": (GEMMA4, {}, {}),
+    "janus": ({"model_type": "llama"}, {"projection_dim": 32}, {"vq_config": _CODES}),
+    "muse_glimmer": ({}, {}, {"out_hidden_size": 32, "projector_hidden_size": 32}),
+    "gemma4_unified": (GEMMA4, {"mm_embed_dim": 16, "mm_posemb_size": 16}, {}),
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 from ..errors import CheckpointError
@@ -93,6 +94,17 @@ def class_config(config: Mapping[str, Any]) -> Any:
         ) from error
 
 
+def _filled_in(config: Mapping[str, Any]) -> Any:
+    """`class_config` to read from: the object is shared by all who ask for the same config."""
+    return _read_once(json.dumps(config, default=str))
+
+
+@lru_cache(maxsize=8)
+def _read_once(text: str) -> Any:
+    """Classes check and print what they are made of: milliseconds, for dozens of settings."""
+    return class_config(json.loads(text))
+
+
 def _with_floats(value: Any) -> Any:
     """A copy in which `{"__float__": "Infinity"}`, as transformers writes it, is a number again."""
     if isinstance(value, Mapping):
@@ -116,7 +128,7 @@ def text_value(config: Mapping[str, Any], key: str) -> Any:
         part = config.get(section)
         if isinstance(part, Mapping) and name in part:
             return part[name]
-        return getattr(getattr(class_config(config), section, None), name, None)
+        return getattr(getattr(_filled_in(config), section, None), name, None)
     text = text_config(config)
     if key in text:
         return text[key]
@@ -129,12 +141,12 @@ def class_value(config: Mapping[str, Any], key: str) -> Any:
     Raises:
         CheckpointError: The class refuses the config.
     """
-    path, whole = text_path(config), class_config(config)
+    path, whole = text_path(config), _filled_in(config)
     if whole is not None and not path:
         part = whole.get_text_config(decoder=True)
     else:
         part = reduce(lambda part, name: getattr(part, name, None), path, whole)
-    part = class_config(text_config(config)) if part is None else part
+    part = _filled_in(text_config(config)) if part is None else part
     try:
         return getattr(part, key, None)
     except RuntimeError:  # transformers: the layers differ in it
@@ -148,7 +160,7 @@ def ties_embeddings(config: Mapping[str, Any]) -> bool:
         CheckpointError: The class refuses the config.
     """
     key = "tie_word_embeddings"
-    whole = class_config(config)
+    whole = _filled_in(config)
     if whole is not None:
         return bool(getattr(whole, key, False))
     return bool(text_value(config, key) if key in text_config(config) else config.get(key))

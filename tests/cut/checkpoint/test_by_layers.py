@@ -21,12 +21,17 @@ def _all(model: Any) -> Named:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
-def _in_layer(name: str, model: ModelByLayers) -> int | None:
-    """The number of the layer that files hold a tensor of; None of a tensor outside."""
-    layers = enumerate(model.architecture.layer_names)
-    if name not in model.module.state_dict():
-        return None  # a buffer that is computed, and always there
-    return next((number for number, each in layers if name.startswith(f"{each}.")), None)
+def _in_layers(model: ModelByLayers) -> dict[str, int]:
+    """The number of the layer of each tensor of a layer that files hold.
+
+    Left out are tensors outside of layers, and buffers that are computed: all always there.
+    """
+    return {
+        name: number
+        for name in model.module.state_dict()
+        for number, layer in enumerate(model.architecture.layer_names)
+        if name.startswith(f"{layer}.")
+    }
 
 
 @contextmanager
@@ -41,12 +46,13 @@ def test_every_family_has_the_weights_of_its_loaded_model(family: str, tmp_path:
     with _saved(family, tmp_path) as checkpoint:
         wanted = _all(load_model(checkpoint, dtype=torch.float32))
         model = ModelByLayers(checkpoint, dtype=torch.float32, kept_bytes=0)
+        layer_of = _in_layers(model)
         for layer in range(len(model.architecture.layer_names)):
             with model.held(layer):
                 result = _all(model.module)
             assert result.keys() == wanted.keys()
             for name, value in result.items():
-                if _in_layer(name, model) in (None, layer):
+                if layer_of.get(name, layer) == layer:
                     assert value.dtype == wanted[name].dtype, name
                     assert torch.equal(value, wanted[name]), name
                 else:

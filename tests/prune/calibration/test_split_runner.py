@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,16 +22,31 @@ from widthwise.errors import RunError
 from widthwise.notices import shown
 from widthwise.prune import PruneSpec
 from widthwise.prune.calibration import calibrate
+from widthwise.prune.calibration.share_worker import ShareWorker
 from widthwise.prune.refitting import refit, refits
-from widthwise.runs import Processes, RayExecutor
+from widthwise.runs import Executor, Processes, RayExecutor
 
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # as tests/runs has it
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 HERE = str(Path(widthwise.__file__).parent.parent)  # what nodes of a cluster import
 
 
-def local(count: int) -> Any:
-    return partial(Processes, devices=["cpu"] * count)
+class _Lent(Processes):
+    """Some of the worker processes of another engine, which stay there when this one is closed."""
+
+    def __init__(self, make: Any, *, of: Processes, count: int) -> None:
+        Executor.__init__(self, of._workers[:count], attempts=3, patience_sec=1800.0)
+        assert make is ShareWorker
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[Any]:
+    """Makes engines of so many workers, which start once for all tests: each imports torch."""
+    with Processes(ShareWorker, devices=["cpu"] * 5) as engine:
+        yield lambda count: partial(_Lent, of=engine, count=count)
 
 
 def saved_model(family: str, folder: Path) -> Any:
@@ -60,7 +76,12 @@ def same(one: Refit, other: Refit) -> bool:
     [("llama", 3, True), ("llama", 2, False), ("qwen2_moe", 2, True), ("t5", 2, True)],
 )
 def test_a_refit_is_the_same_to_the_bit_by_any_number_of_workers(
-    family: str, workers: int, sequential: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: str,
+    workers: int,
+    sequential: bool,
+    local: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Though no layer stays in memory here, and parts of the text are not of one size."""
     monkeypatch.setattr(by_layers, "KEPT_BYTES", 0)
@@ -70,7 +91,7 @@ def test_a_refit_is_the_same_to_the_bit_by_any_number_of_workers(
     assert same(divided, whole)
 
 
-def test_sums_of_the_dense_model_are_the_same(tmp_path: Path) -> None:
+def test_sums_of_the_dense_model_are_the_same(local: Any, tmp_path: Path) -> None:
     text = text_of(saved_model("llama", tmp_path), 5)
     whole = calibrate(str(tmp_path), text=text)
     divided = calibrate(str(tmp_path), text=text, engine=local(2))
@@ -83,7 +104,7 @@ def test_sums_of_the_dense_model_are_the_same(tmp_path: Path) -> None:
     assert same(one, refits(str(tmp_path), spec, whole)[0])
 
 
-def test_experts_of_few_tokens_are_shown_the_same_further_tokens(tmp_path: Path) -> None:
+def test_experts_of_few_tokens_are_shown_the_same_further_tokens(local: Any, tmp_path: Path) -> None:
     """Each worker has fewer of them than an expert needs: the first of the text are taken."""
     text = text_of(saved_model("mixtral", tmp_path), 4, rows=1)
     whole = refitted(tmp_path, text)
@@ -92,7 +113,7 @@ def test_experts_of_few_tokens_are_shown_the_same_further_tokens(tmp_path: Path)
     assert same(refitted(tmp_path, text, engine=local(4)), whole)
 
 
-def test_workers_without_a_batch_are_left_out_and_told(tmp_path: Path) -> None:
+def test_workers_without_a_batch_are_left_out_and_told(local: Any, tmp_path: Path) -> None:
     text = text_of(saved_model("llama", tmp_path), 2)
     told: list[str] = []
     with shown(told.append):
@@ -101,20 +122,25 @@ def test_workers_without_a_batch_are_left_out_and_told(tmp_path: Path) -> None:
     assert told[0] == "2 of 5 workers have something to do, as the text is run in 2 batches."
 
 
-def test_what_a_lost_worker_leaves_is_gone_on_with(tmp_path: Path) -> None:
+def test_what_a_lost_worker_leaves_is_gone_on_with(local: Any, tmp_path: Path) -> None:
     """It is killed behind the first layer; what was done is not done again."""
     folder, work = tmp_path / "model", tmp_path / "work"
     work.mkdir()
     text = text_of(saved_model("llama", folder), 4)
+    others = psutil.Process().children()
+
+    def started() -> list[psutil.Process]:
+        return [each for each in psutil.Process().children() if each not in others]
 
     def kill_one(layer: int) -> None:
-        last = psutil.Process().children()[-1]
+        last = started()[-1]
         last.send_signal(signal.SIGKILL)
         last.wait()
 
+    engine = partial(Processes, devices=["cpu"] * 2)
     with pytest.raises(RunError, match=r"^worker cpu(#2)? failed: .*; run the same again, with"):
-        refitted(folder, text, work=work, progress=kill_one, engine=local(2))
-    assert not psutil.Process().children()
+        refitted(folder, text, work=work, progress=kill_one, engine=engine)
+    assert not started()
     assert [path.name for path in work.iterdir()] == ["layer-00000.safetensors"]
     told: list[str] = []
     with shown(told.append):
@@ -122,7 +148,7 @@ def test_what_a_lost_worker_leaves_is_gone_on_with(tmp_path: Path) -> None:
     assert told[0] == f"The first layer is taken from {work}, as it is done."
 
 
-def test_a_model_in_memory_is_refused() -> None:
+def test_a_model_in_memory_is_refused(local: Any) -> None:
     model = tiny_model("llama")
     with pytest.raises(RunError, match="run where it is; to divide the text among workers, save"):
         refit(model, remove="40%", align=8, text=text_of(model, 2), engine=local(2))

@@ -185,8 +185,8 @@ def kinds(events: Sequence[Event]) -> list[str]:
     return [type(event).__name__ for event in events]
 
 
-def wait_until(true: Callable[[], Any], sec: float = 10.0) -> None:
-    """Wait for something that other processes bring about."""
+def wait_until(true: Callable[[], Any], sec: float = 300.0) -> None:
+    """Wait for something that other processes bring about: long, where the machine is busy."""
     deadline = time.monotonic() + sec
     while not true():
         assert time.monotonic() < deadline, "it did not happen"

@@ -104,7 +104,9 @@ def test_sums_of_the_dense_model_are_the_same(local: Any, tmp_path: Path) -> Non
     assert same(one, refits(str(tmp_path), spec, whole)[0])
 
 
-def test_experts_of_few_tokens_are_shown_the_same_further_tokens(local: Any, tmp_path: Path) -> None:
+def test_experts_of_few_tokens_are_shown_the_same_further_tokens(
+    local: Any, tmp_path: Path
+) -> None:
     """Each worker has fewer of them than an expert needs: the first of the text are taken."""
     text = text_of(saved_model("mixtral", tmp_path), 4, rows=1)
     whole = refitted(tmp_path, text)

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import transformers as hf
 from click.testing import CliRunner, Result
 
 from widthwise.cli import main
@@ -82,6 +84,29 @@ def test_what_cannot_be_compared_is_said_before_anything_is_asked(
         assert message in result.stderr, result.stderr
         assert not (out / "against").exists()
     assert [each.name for each in full.iterdir()] == ["notes.txt"]
+
+
+def test_a_parent_of_other_weights_must_be_named(
+    cut: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """The record tells a name, under which another version of the model may lie by now."""
+    other, moved = tmp_path / "other", tmp_path / "moved"
+    model = hf.AutoModelForCausalLM.from_pretrained(tiny_checkpoint)
+    with torch.no_grad():
+        model.get_submodule("model.layers.0.mlp.gate_proj").weight.mul_(2)
+    shutil.copytree(tiny_checkpoint, other, ignore=shutil.ignore_patterns("*.safetensors*"))
+    model.save_pretrained(other)
+    shutil.copytree(cut, moved)
+    plan = moved / "widthwise_plan.json"
+    text = plan.read_text()
+    assert str(tiny_checkpoint) in text
+    plan.write_text(text.replace(str(tiny_checkpoint), str(other)))
+    result = run("evaluate", moved, "--against", *QUICK, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert f"the GLU weights of {other} are not those that its record names" in result.stderr
+    assert not (tmp_path / "out").exists()
+    named = ["--against", other, "--suite", "embedded:nosuch"]  # as named, it is not looked into
+    assert "has no task" in run("evaluate", moved, *named, "-o", tmp_path / "out").stderr
 
 
 def test_a_parent_that_went_away_must_be_named(cut: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from ...assets import (
 )
 from ...errors import CheckpointError
 from ...notices import notice
+from ..weights import fingerprint
 from .gguf_checkpoint import GgufCheckpoint
 from .hub import hub_folder
 from .lineage import lineage_of
@@ -125,7 +126,8 @@ def parent_of(model: ModelSource) -> str:
     """The model that a checkpoint was cut from, as `resolve_model` takes it.
 
     Raises:
-        CheckpointError: No file beside it says that it was cut, or the other one is not here.
+        CheckpointError: No file beside it says that it was cut, or the other one is not here, or
+            has other weights than the file tells.
     """
     lineage = None if model.gguf is not None else lineage_of(model.found)
     if lineage is None:
@@ -135,12 +137,19 @@ def parent_of(model: ModelSource) -> str:
     titles = {EMBEDDED_TITLE: EMBEDDED} | {each.title: n for n, each in NAMED_MODELS.items()}
     parent = titles.get(lineage.parent, lineage.parent)
     try:
-        resolve_model(parent)
+        found = resolve_model(parent)
     except CheckpointError as error:
         raise CheckpointError(
             f"{model.name} was cut from {lineage.parent}, which is not found here under this name: "
             "name its dense model"
         ) from error
+    with found.checkpoint as weights:
+        if not fingerprint(weights).startswith(lineage.parent_weights):
+            raise CheckpointError(
+                f"{model.name} was cut from {lineage.parent}, but the GLU weights of {parent} are "
+                "not those that its record names, so it is another version or dtype of that model: "
+                "name the right one"
+            )
     return parent
 
 

@@ -52,7 +52,7 @@ class Source:
 FILES = (
     Source(
         path="smollm2-demo.jsonl",
-        command="`make demo`",
+        command="`make demo`, as it was then",
         commit="a106aba (floors counted again in eb08834)",
         log="2026-11-23 · The demo with a calibrated cut",
     ),

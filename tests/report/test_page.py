@@ -9,6 +9,7 @@ from html_page import Page, some, write
 from report_records import make_records
 
 from widthwise.errors import OutputError
+from widthwise.report import write_page
 
 
 def test_page_is_well_formed_with_unique_identifiers(html: str) -> None:
@@ -70,3 +71,15 @@ def test_failed_write_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.Mo
         write(path, make_records()[:2])
     assert path.read_text(encoding="utf8") == old
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_a_page_that_is_not_finished_says_so_and_until_when(tmp_path: Path) -> None:
+    made = some("piqa", "bytes", "decode")
+    path = tmp_path / "page.html"
+    write_page(made, path, title="A study", settings={}, renewed_until=1_700_000_000.4)
+    text = path.read_text(encoding="utf8")
+    assert '<html lang="en" data-renewed-until="1700000000">' in text
+    assert "this page draws itself anew" in Page(text).text
+    done = write(path, made)
+    assert "data-renewed-until=" not in done
+    assert "draws itself anew" not in Page(done).text

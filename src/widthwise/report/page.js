@@ -1,6 +1,11 @@
 "use strict";
 document.documentElement.classList.add("js");
 
+// A page that is not finished is loaded again, where the reader is, until its time is over.
+const RENEWED_SEC = 5;
+const until = Number(document.documentElement.dataset.renewedUntil ?? 0);
+if (Date.now() / 1000 < until) setTimeout(() => location.reload(), 1000 * RENEWED_SEC);
+
 // Exact values over the figures: [x, y or null for a column, head, [[glyph, colour, name, value]]].
 const tip = document.querySelector(".tip");
 const SVG = "http://www.w3.org/2000/svg";

@@ -130,6 +130,8 @@ class Page:
         answers: What each of several studies says by itself, by its name.
         sections: Figures, tables and how it was measured.
         records: A link to all records, and how many there are.
+        renewed_until: Until when the file is written anew, in seconds since the epoch; a browser
+            that shows it before then loads it again and again. None of one that is finished.
     """
 
     title: str
@@ -140,6 +142,7 @@ class Page:
     answers: Sequence[tuple[str, Sequence[str]]] = ()
     sections: Sequence[Section] = ()
     records: tuple[str, str] | None = None
+    renewed_until: float | None = None
 
     def html(self) -> str:
         """The whole file: it needs no other one and no network. Equal pages are equal bytes."""

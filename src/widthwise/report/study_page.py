@@ -36,6 +36,10 @@ from .study_tables import comparison_table, network_table, score_table
 from .styles import style_in, style_of
 from .svg import css_color
 
+_UNFINISHED = (
+    "More items are being asked: this page draws itself anew while they come, and intervals get "
+    "narrower."
+)
 _AT_FLOOR = (
     "The dense model is not shown to beat a trivial answerer with these items, so they cannot show "
     "what a cut costs."
@@ -67,7 +71,12 @@ _RATIOS = " Under a speed stands its ratio to dense with the 95 % interval."
 
 
 def write_page(
-    records: Sequence[Record], path: Path, *, title: str, settings: Mapping[str, Any]
+    records: Sequence[Record],
+    path: Path,
+    *,
+    title: str,
+    settings: Mapping[str, Any],
+    renewed_until: float | None = None,
 ) -> None:
     """Write the report of one model's records; an existing file is replaced in one step.
 
@@ -76,13 +85,17 @@ def write_page(
         path: The HTML file; its folder must exist.
         title: Heading of the page.
         settings: What the reader should know about the run beside what the records say.
+        renewed_until: As of `Page`; the page says then that more is to come.
 
     Raises:
         RunError: No records, or records that do not belong together (see `build_grid`).
         OutputError: The file cannot be written.
     """
     grid = build_grid(records)
-    study_page([model_results(records, grid.model, settings)], title).write(path)
+    page = study_page([model_results(records, grid.model, settings)], title)
+    if renewed_until is not None:
+        page = replace(page, renewed_until=renewed_until, warnings=[_UNFINISHED, *page.warnings])
+    page.write(path)
 
 
 def write_report(studies: Sequence[StoredStudy], path: Path) -> None:

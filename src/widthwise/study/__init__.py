@@ -3,7 +3,7 @@
 from .calibration_stage import CALIBRATING, calibration_notes
 from .cost_settings import CostSettings, neighbour_widths
 from .cost_study import CostStudy
-from .demo import CRITERIA, Demo, DemoSettings
+from .demo import CRITERIA, QUESTIONS, TEXT, Demo, DemoSettings
 from .dense_model import checked_device
 from .evaluate_settings import EvaluateSettings
 from .evaluation import Evaluation
@@ -22,7 +22,9 @@ __all__ = [
     "DEFAULT_CRITERIA",
     "NOT_ASKED",
     "QUANTITY_NAMES",
+    "QUESTIONS",
     "REFIT",
+    "TEXT",
     "CostSettings",
     "CostStudy",
     "Demo",

@@ -1,40 +1,52 @@
-"""The main job as a study: one model at seven widths, what it knows and what it costs."""
+"""The main job in minutes: one model at five widths, what it knows and what it costs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .. import measure
 from ..cut import Refit
+from ..errors import WidthwiseError
 from ..io import TORCH_DTYPES, free_bytes
 from ..prune import plan_of, prune_checkpoint
 from ..runs import ProgressCallback
 from ..stats import median_with_error
 from .evaluate_settings import EvaluateSettings
 from .evaluation import Evaluation
+from .growing_scores import GrowingScores
 from .quantities import load_fields
 from .records import Record
 from .variant import DEFAULT_CRITERIA, Variant
 
-REMOVED = ("10%", "20%", "30%", "40%", "50%", "60%")  # the paper's design
-TASKS = ("prose", "mmlu", "arc_easy", "hellaswag", "piqa", "boolq")
+REMOVED = ("10%", "20%", "30%", "40%")
 CRITERIA = ("ppm", *DEFAULT_CRITERIA)  # the paper's, and the best of ours from one pass
 TIMED = "ppm"  # a cost is the same whichever neurons stay
 SPEED = ("prefill", "decode")
-_QUALITY = 0.8  # share of the demo's time; timing comes last
+TEXT, QUESTIONS = "prose", "sciq"  # where the embedded model is farthest above its floor
+PASSES: Sequence[Mapping[str, int]] = (  # items of each task after each pass
+    {TEXT: 4, QUESTIONS: 4},
+    {TEXT: 8, QUESTIONS: 16},
+    {TEXT: 16, QUESTIONS: 32},
+    {TEXT: 32, QUESTIONS: 64},
+    {TEXT: 64, QUESTIONS: 128},
+    {TEXT: 128, QUESTIONS: 256},
+    {TEXT: 256, QUESTIONS: 256},
+)
+_MOST_ITEMS = 256
+_END_SEC = 6.0  # kept for the last page and table
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings:
-    """Everything that fixes the numbers of a demo; the same settings give the same cells.
+    """Everything that fixes the numbers of a demo, but for how many items are asked.
 
     Attributes:
         model: Name or path of the model, as `resolve_model` takes it.
-        items: Questions of each task, at most.
         tokens: Tokens of the embedded calibration text, half of them held out.
         seed: Seed of the samples of items, of the `random` criterion and of the order of timing.
         dtype: `"bfloat16"` or `"float32"`; None for the faster of the two on this machine.
@@ -44,22 +56,31 @@ class DemoSettings:
     """
 
     model: str = "smollm2"
-    items: int = 60
-    tokens: int = 32_768
+    tokens: int = 8192
     seed: int = 0
     dtype: str | None = None
-    workload: str = "256x32"
-    rounds: int = 7
+    workload: str = "128x16"
+    rounds: int = 5
 
 
 class Demo(Evaluation):
-    """Runs the cells of a demo that are not yet measured, one after the other.
+    """A first pass over everything, and then more and more items until the time is up.
+
+    What ends it is the clock and not what is found, so an interval at the end is one of a sample
+    whose size was fixed. Each run goes on where the last one was.
 
     Args:
         folder: Where records are appended; a folder that holds a part of this demo is continued.
         settings: Settings of the demo.
+        deadline: When to end, by `time.monotonic`; the first pass and the speeds are measured
+            whole.
         on_record: Called with each record, those from an earlier run first.
-        on_progress: Called with the share of the work done (0 to 1) and what is being done.
+        on_progress: Called with the share of the time that is gone (0 to 1), and what is done now.
+        on_pass: Called after each pass, with its number; what it writes is there early.
+
+    Attributes:
+        more: Items of each task that a longer demo would ask next; none where all are asked.
+        more_seconds: How long that would take about.
 
     Raises:
         RunError, OutputError: The folder holds something else, or is in use.
@@ -70,11 +91,16 @@ class Demo(Evaluation):
         folder: Path,
         settings: DemoSettings,
         *,
+        deadline: float,
         on_record: Callable[[Record], None] = lambda _: None,
         on_progress: ProgressCallback = lambda *_: None,
+        on_pass: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._demo = settings
-        self._report = on_progress
+        self._start, self._deadline = time.monotonic(), deadline
+        self._report, self._on_pass = on_progress, on_pass
+        self.more: Mapping[str, int] = {}
+        self.more_seconds = 0.0
         super().__init__(
             folder,
             EvaluateSettings(
@@ -82,15 +108,20 @@ class Demo(Evaluation):
                 seed=settings.seed,
                 dtype=settings.dtype,
                 tokens=settings.tokens,
-                tasks=tuple(f"embedded:{task}" for task in TASKS),
+                tasks=tuple(f"embedded:{task}" for task in PASSES[-1]),
                 widths=REMOVED,
                 criteria=CRITERIA,
-                limit=settings.items,
+                limit=_MOST_ITEMS,
                 device="cpu",
             ),
             on_record=on_record,
-            on_progress=lambda share, label: on_progress(_QUALITY * share, label),
+            on_progress=lambda _, label: self._tell(label),
         )
+
+    def _tell(self, label: str) -> None:
+        """Say what is done now, and which share of the time is gone."""
+        gone, whole = time.monotonic() - self._start, self._deadline - self._start
+        self._report(min(1.0, gone / whole) if whole > 0 else 1.0, label)
 
     @property
     def more_settings(self) -> dict[str, Any]:
@@ -100,9 +131,38 @@ class Demo(Evaluation):
         return SPEED if _is_timed(network) else ()
 
     def _measure(self) -> None:
-        self.evaluate()
-        self._measure_speed()
+        self.store.add_missing(self._counted())
+        self._renew_floors()
+        self._tell("loading the model")
+        self.scorer.try_out(self.networks[0])
+        for network in self.networks:
+            with suppress(WidthwiseError):  # what goes wrong is then a reason for a record
+                self.scorer.prepare(network, lambda _, label: self._tell(label))
+        scores = self._scores = GrowingScores(self.scorer, self.networks, self.store)
+        for number, counts in enumerate(PASSES, 1):
+            left = self._deadline - _END_SEC - time.monotonic()
+            asked = counts if number == 1 else scores.fitting(counts, left)
+            if asked is None:
+                break
+            if asked:
+                self._ask(scores, asked, number)
+            if number == 1:
+                self._on_pass(number)
+                self._measure_speed()
+        self.more = next(filter(None, (scores.missing(counts) for counts in PASSES)), {})
+        self.more_seconds = scores.seconds(self.more)
         self._report(1.0, "done")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Items of each task that every network has answered."""
+        found = {name: self._scores.count(name) for name in self.scorer.tasks}
+        return {name: count for name, count in found.items() if count}
+
+    def _ask(self, scores: GrowingScores, counts: Mapping[str, int], number: int) -> None:
+        scores.ask(counts, lambda label: self._tell(f"pass {number}: {label}"))
+        if number > 1:
+            self._on_pass(number)
 
     @property
     def _kept(self) -> Variant:
@@ -154,15 +214,12 @@ class Demo(Evaluation):
             return
         models = {network.label: self.parent.cut(network) for network in timed}
         start, rounds = time.perf_counter(), self._demo.rounds
-        steps = len(models) * (rounds + 1)
         costs = measure.measure_costs(
             models,
             [measure.workload(self._demo.workload)],
             rounds=rounds,
             seed=self.settings.seed,
-            on_step=lambda done: self._report(
-                _QUALITY + (1 - _QUALITY) * done / steps, "speed of every width in turn"
-            ),
+            on_step=lambda _: self._tell("speed of every width in turn"),
         )
         self._store(timed, costs, (time.perf_counter() - start) / (len(costs) * len(SPEED)))
 

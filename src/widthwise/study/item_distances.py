@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..evaluate import TaskAnswer
+from ..evaluate import Distance, TaskAnswer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,3 +37,16 @@ class ItemDistances:
             agreement=tuple(each.agreement / each.tokens for each in found),
             acceptance=tuple(each.acceptance / each.tokens for each in found),
         )
+
+    def each(self) -> list[Distance]:
+        """Inverse of `of`."""
+        means = zip(self.tokens, self.divergence, self.agreement, self.acceptance, strict=True)
+        return [
+            Distance(
+                tokens=tokens,
+                divergence=divergence * tokens,
+                agreement=round(agreement * tokens),
+                acceptance=acceptance * tokens,
+            )
+            for tokens, divergence, agreement, acceptance in means
+        ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
-from ..evaluate import TaskAnswer
+from ..evaluate import Distance, TaskAnswer
 from ..io import replace_file
+from .records import Record
 
 FOLDER = "items"
 _MARK = b"PAR1"  # at the end of every Parquet file
@@ -23,7 +24,7 @@ def write_items(
 
     Columns: `item`; `share` in the score; `metrics`, JSON; `text` that was written, with its
     `tokens`, whether it was `capped` and whether it `loops`; `log_likelihoods` (nats) and `greedy`
-    of the options. A column that does not apply holds nulls.
+    of the options; whether a prompt was `shortened`. A column that does not apply holds nulls.
 
     Raises:
         OutputError: The file cannot be written.
@@ -42,6 +43,26 @@ def write_items(
         raise OutputError(f"{path} was not written: {error}") from error
     with replace_file(path) as partial:
         pyarrow.parquet.write_table(table, partial)
+
+
+def read_items(folder: Path, record: Record) -> list[TaskAnswer]:
+    """The answers behind a score; none where they are lost, or not those of the record.
+
+    Numbers of numpy come back as Python's, and lists as tuples.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    path = folder / FOLDER / f"{record.cell}.parquet"
+    try:
+        rows = pyarrow.parquet.read_table(path).to_pylist()[: record.n]
+    except (OSError, pyarrow.ArrowException):
+        return []
+    found = record.distances
+    distances = [None] * len(rows) if found is None else found.each()
+    if not len(rows) == len(distances) == record.n or "shortened" not in rows[0]:
+        return []
+    return [_answer(row, distance) for row, distance in zip(rows, distances, strict=True)]
 
 
 def lost_items(folder: Path, cells: Sequence[str]) -> list[Path]:
@@ -73,6 +94,7 @@ def _schema() -> Any:
             ("loops", pa.bool_()),
             ("log_likelihoods", pa.list_(pa.float64())),
             ("greedy", pa.list_(pa.bool_())),
+            ("shortened", pa.bool_()),
         ]
     )
 
@@ -84,6 +106,7 @@ def _plain(value: Any) -> Any:
 
 def _row(answer: TaskAnswer) -> dict[str, Any]:
     row: dict[str, Any] = {"item": answer.id, "metrics": json.dumps(answer.metrics, default=_plain)}
+    row["shortened"] = answer.shortened
     first = answer.responses[0]
     if isinstance(first, str):
         row |= {"text": first, "tokens": answer.tokens}
@@ -94,3 +117,26 @@ def _row(answer: TaskAnswer) -> dict[str, Any]:
     else:
         row["log_likelihoods"] = [float(value) for value in answer.responses]
     return row
+
+
+def _answer(row: Mapping[str, Any], distance: Distance | None) -> TaskAnswer:
+    responses: tuple[Any, ...]
+    if row["text"] is not None:
+        responses = (row["text"],)
+    elif row["greedy"] is not None:
+        responses = tuple(zip(row["log_likelihoods"], row["greedy"], strict=True))
+    else:
+        responses = tuple(row["log_likelihoods"])
+    names = ("tokens", "capped", "loops", "shortened")
+    return TaskAnswer(
+        id=row["item"],
+        responses=responses,
+        metrics={name: _tuples(value) for name, value in json.loads(row["metrics"]).items()},
+        distance=distance,
+        **{name: row[name] for name in names},
+    )
+
+
+def _tuples(value: Any) -> Any:
+    """A value of JSON, with tuples, as metrics have them, for its lists."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

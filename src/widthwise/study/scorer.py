@@ -45,6 +45,8 @@ from .item_distances import ItemDistances
 from .records import Record, cell_address
 from .variant import DENSE, Variant
 
+DRAWN = "drawn"  # the order of items that `drawn_order` gives, in the settings of a record
+
 OnShare = Callable[[float], None]
 
 
@@ -173,7 +175,8 @@ class Scorer:
             task = self.tasks.get(record.quantity)
             if task is not None and has_old_floor(record):
                 ids = task.item_ids
-                if record.settings.get("until") is not None:
+                is_drawn = record.settings.get("order") == DRAWN
+                if is_drawn or record.settings.get("until") is not None:
                     ids = tuple(ids[i] for i in drawn_order(task, self.settings.seed))
                 renewed.append(refloored(record, self.floor(task), ids))
         return renewed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -105,34 +105,36 @@ class DenseReference:
         return self._states.get(request)
 
 
-def distance(
+def distances(
     dense: Float[Tensor, "tokens hidden"],
     own: Float[Tensor, "tokens hidden"],
     heads: tuple[LmHead, LmHead],
-) -> Distance:
-    """From the dense model to another one, by the inputs of their projections.
+    sizes: Sequence[int],
+) -> list[Distance]:
+    """From the dense model to another one, for each of some requests.
 
     Args:
-        dense, own: The inputs.
+        dense, own: The inputs of their projections at the tokens of all requests, one request
+            after the other.
         heads: Of the dense model and of the other one.
+        sizes: Tokens of each request.
     """
     import torch
 
-    parts, pair = [], tuple(zip(heads, (dense, own), strict=True))
+    found, pair = [], tuple(zip(heads, (dense, own), strict=True))
     for rows in answered_at_once(len(dense), heads[0].vocabulary):
         p, q = (head.logits(states[rows]).log_softmax(-1) for head, states in pair)
-        agreement = int((p.argmax(-1) == q.argmax(-1)).sum())
+        agreement = p.argmax(-1) == q.argmax(-1)
         ratio = (p - q).masked_fill_(p.isneginf(), 0.0)  # 0 log 0 is 0
         divergence = torch.linalg.vecdot(p.exp_(), ratio)
-        parts.append(
-            Distance(
-                tokens=len(p),
-                divergence=float(divergence.double().sum()),
-                agreement=agreement,
-                acceptance=float(torch.minimum(p, q.exp_()).sum(-1).double().sum()),
-            )
-        )
-    return Distance.total(parts)
+        acceptance = torch.minimum(p, q.exp_()).sum(-1)
+        found.append(torch.stack([divergence, agreement.to(p.dtype), acceptance]).double().cpu())
+    requests = torch.split(torch.cat(found, dim=1), list(sizes), dim=1)
+    sums = zip(sizes, (each.sum(1).tolist() for each in requests), strict=True)
+    return [
+        Distance(tokens=size, divergence=kl, agreement=round(same), acceptance=accepted)
+        for size, (kl, same, accepted) in sums
+    ]
 
 
 def _key(arguments: tuple[Any, ...]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...errors import RunError
 from ...io import out_of_memory
 from .cache_trial import can_share, check_causal
-from .distances import DenseReference, Distance, distance
+from .distances import DenseReference, Distance, distances
 from .lm_head import LmHead, TokenBudget, evaluating, padded, rope_is_dynamic, rope_limit
 from .packing import Packed, longest_in_trees, mask_of, pack, unpacked
 from .prefixes import SharedPrefix, find_prefixes
@@ -263,10 +263,12 @@ class _Work:
             inverse: For each scored token, request after request, its row in the states.
             states: Inputs of the projection, if they are known.
         """
-        found: dict[int, Distance] = {}
+        import torch
+
         if self.watch is None or not states:
-            return found
+            return {}
         start, reference, device = 0, self.watch.reference, self.head.device
+        pairs: dict[int, tuple[Any, Any]] = {}
         for index in indices:
             run = self.runs[index]
             rows = inverse[start : start + run.scored]
@@ -277,8 +279,13 @@ class _Work:
             if self.watch.is_dense:
                 reference.keep(self.head.model, run, own)
             elif (dense := reference.states(run)) is not None and self._has_same_words:
-                found[index] = distance(dense.to(device), own, (self._dense_head, self.head))
-        return found
+                pairs[index] = dense.to(device), own
+        if not pairs:
+            return {}
+        dense, own = (torch.cat(states) for states in zip(*pairs.values(), strict=True))
+        sizes = [len(states) for states, _ in pairs.values()]
+        found = distances(dense, own, (self._dense_head, self.head), sizes)
+        return dict(zip(pairs, found, strict=True))
 
     @cached_property
     def _dense_head(self) -> LmHead:

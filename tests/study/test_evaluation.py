@@ -28,7 +28,7 @@ NETWORKS = [
     (None, "dense"),
     *((criterion, asked) for criterion in ("ppm", "random") for asked in WIDTHS),
 ]
-COLUMNS = "item share metrics text tokens capped loops log_likelihoods greedy".split()
+COLUMNS = "item share metrics text tokens capped loops log_likelihoods greedy shortened".split()
 # Two ways through one float32 model round at 2^-24 = 6e-8 in other orders; 3 layers with sums of
 # up to 53 terms leave some hundred roundings, and logits of large weights lose a digit more.
 
@@ -128,8 +128,8 @@ def test_items_are_a_row_each_and_the_same_for_all(whole: Any) -> None:
         assert all(record.settings["metric"] in json.loads(row["metrics"]) for row in rows)
         filled = {name for name in COLUMNS if rows[0][name] is not None}
         wanted = {
-            "piqa": {"log_likelihoods", "greedy"},
-            "prose": {"log_likelihoods"},
+            "piqa": {"log_likelihoods", "greedy", "shortened"},
+            "prose": {"log_likelihoods", "shortened"},
             "ifbench": {"text", "tokens", "capped", "loops"},
         }
         assert filled == {"item", "share", "metrics", *wanted[key[2]]}

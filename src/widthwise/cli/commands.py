@@ -9,7 +9,7 @@ import click
 
 SHORT_HELP = {  # of each command, which is the function of its name in the module of its name
     "abc": "Say what a parametrization does at infinite width.",
-    "demo": "Measure MODEL at seven widths.",
+    "demo": "Measure MODEL at five widths, in minutes.",
     "evaluate": "Measure what MODEL knows, at any widths.",
     "export": "Write a checkpoint as a .gguf file.",
     "findings": "Say what falls, holds or rises as a model is cut narrower.",

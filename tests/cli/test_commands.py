@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.shell_completion import ShellComplete
+from click.testing import CliRunner
 from command_line import run
 
 import widthwise.cli
@@ -16,9 +19,11 @@ from widthwise.cli.commands import SHORT_HELP, Commands
 
 
 def test_every_command_is_listed_in_the_order_of_the_alphabet_with_a_sentence() -> None:
-    lines = run("--help").stdout.partition("Commands:\n")[2].splitlines()
+    listed, _, last = run("--help").stdout.partition("Commands:\n")[2].partition("\n\n")
+    lines = listed.splitlines()
     assert [line.split()[0] for line in lines] == sorted(SHORT_HELP)
     assert all(line.endswith(".") and len(line) <= 78 for line in lines)  # none is cut short
+    assert last.startswith("  Exit codes: 0 done; 1 ")
 
 
 def test_every_module_that_holds_a_command_of_its_name_is_listed() -> None:
@@ -58,11 +63,35 @@ def test_a_command_is_loaded_once_and_a_wrong_name_is_answered_by_the_nearest() 
         (["plan"], "--al", ["--align"]),
         (["tinynet"], "s", ["search"]),
         (["export", "smollm2", "--type"], "q8", ["q8_0"]),
+        (["plan"], "smol", ["smollm2", "smollm2-narrow", "smollm2.gguf"]),
+        (["heal", "x", "--dense"], "qwen2.5-coder-0", ["qwen2.5-coder-0.5b"]),
+        (["measure", "smollm2"], "qwen2.5-coder-1", ["qwen2.5-coder-1.5b"]),
     ],
 )
-def test_a_shell_can_complete_commands_options_and_choices(
-    words: list[str], begun: str, offered: list[str]
+def test_a_shell_can_complete_commands_options_models_and_choices(
+    words: list[str], begun: str, offered: list[str], tmp_path: Path, monkeypatch: Any
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("smollm2-narrow").mkdir()
+    for file in ("smollm2.gguf", "smollm2.txt"):
+        Path(file).touch()
     shell = ShellComplete(main, {}, "widthwise", "_WIDTHWISE_COMPLETE")
-    found = [item.value for item in shell.get_completions(words, begun)]
-    assert found == offered
+    assert [item.value for item in shell.get_completions(words, begun)] == offered
+
+
+def test_what_is_no_name_of_a_model_is_completed_as_a_file() -> None:
+    shell = ShellComplete(main, {}, "widthwise", "_WIDTHWISE_COMPLETE")
+    (found,) = shell.get_completions(["prune"], "models/ti")
+    assert (found.value, found.type) == ("models/ti", "file")
+
+
+def test_the_lines_of_the_documentation_switch_completion_on() -> None:
+    """Click finds the variable by the name of the command."""
+    text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf8")
+    shells = re.findall(r"_WIDTHWISE_COMPLETE=(\w+)_source widthwise", text)
+    assert shells == ["bash", "zsh", "fish"]
+    for shell in shells:
+        asked = {"_WIDTHWISE_COMPLETE": f"{shell}_source"}
+        result = CliRunner().invoke(main, [], prog_name="widthwise", env=asked)
+        assert result.exit_code == 0
+        assert f"_WIDTHWISE_COMPLETE={shell}_complete" in result.stdout

@@ -14,6 +14,7 @@ from ..errors import RunError
 from ..evaluate import BACKENDS, SUITES
 from .options import (
     DEFAULT_CRITERIA,
+    MODEL,
     calibration_options,
     criteria_help,
     data_option,
@@ -53,7 +54,7 @@ def _some_names(value: str) -> tuple[str, ...]:
 @click.command(
     epilog="Example: widthwise evaluate smollm2 --suite embedded --limit 200 --to 2.4x,1.6x",
 )
-@click.argument("model", type=model_name)
+@click.argument("model", type=MODEL)
 @list_option(
     "--suite",
     "tasks",

@@ -9,13 +9,13 @@ from rich.console import Console
 
 from ..cut.checkpoint import resolve_model
 from ..cut.gguf import FILE_TYPES, export_gguf
-from .options import force_option
+from .options import MODEL, force_option
 
 
 @click.command(
     epilog="Example: widthwise export smollm2-2.4x -o smollm2-2.4x.gguf --type q4_k_m",
 )
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="File to write.")
 @click.option(
     "--type",

@@ -13,7 +13,7 @@ import click
 
 from ..io import check_overwrite
 from .figure_options import save_figure
-from .options import device_option, dtype_option, names_models, seed_option
+from .options import MODEL, device_option, dtype_option, names_models, seed_option
 from .progress_bar import ProgressBar, hush_transformers, progress_bar
 
 if TYPE_CHECKING:
@@ -35,8 +35,14 @@ def _tokens(value: str) -> int:
 @click.command(
     epilog="Example: widthwise heal smollm2-2.4x --dense smollm2 --minutes 30 -o healed",
 )
-@click.argument("child")
-@click.option("--dense", required=True, metavar="MODEL", help="The parent that CHILD was cut from.")
+@click.argument("child", type=MODEL)
+@click.option(
+    "--dense",
+    type=MODEL,
+    required=True,
+    metavar="MODEL",
+    help="The parent that CHILD was cut from.",
+)
 @click.option(
     "--text",
     metavar="TEXT",

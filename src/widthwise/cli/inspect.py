@@ -25,13 +25,13 @@ from ..cut.checkpoint import Checkpoint, inspect_refit, lineage_of, resolve_mode
 from ..cut.gguf import vocabulary_note
 from ..prune import draft_criterion
 from ..prune.healing import inspect_healing
-from .options import names_models
+from .options import MODEL, names_models
 
 
 @click.command(
     epilog="Example: widthwise inspect smollm2 --context 2048",
 )
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option(
     "--width",
     "widths",

@@ -86,6 +86,7 @@ def _check_working_directory() -> None:
 @click.group(
     cls=_Main,
     commands=Commands(),
+    epilog="Exit codes: 0 done; 1 not done, or not all of it; 2 typed wrongly.",
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
 )
 @click.version_option(__version__, prog_name="widthwise")

@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from .options import (
+    MODEL,
     data_option,
     device_option,
     dtype_option,
     list_option,
-    model_name,
     names_models,
     out_option,
     parse_names,
@@ -26,7 +26,7 @@ from .options import (
 @click.command(
     epilog="Example: widthwise measure smollm2 --to 2.4x,1.6x --workload 512x32,128x32x8",
 )
-@click.argument("models", nargs=-1, required=True, type=model_name)
+@click.argument("models", nargs=-1, required=True, type=MODEL)
 @widths_options
 @click.option(
     "--around",

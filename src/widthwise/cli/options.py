@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..arch import Target
 from ..assets import model_names
@@ -227,6 +228,30 @@ widths_options = together(
 def model_name(value: str) -> str:
     """A MODEL; a folder is the same one with and without a slash at its end."""
     return value.rstrip("/") or value
+
+
+class ModelName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.5 on
+    """A MODEL, which a shell completes by the names of models, folders and .gguf files."""
+
+    name = "model"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return model_name(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        names = [name for name in model_names() if name.startswith(incomplete)]
+        if not names:
+            return [CompletionItem(incomplete, type="file")]
+        for path in sorted(Path().iterdir()):
+            is_model = path.is_dir() or path.suffix == ".gguf"
+            if is_model and path.name.startswith(incomplete) and not path.name.startswith("."):
+                names.append(path.name)
+        return [*map(CompletionItem, names)]
+
+
+MODEL = ModelName()
 
 
 calibration_options = together(

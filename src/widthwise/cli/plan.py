@@ -13,7 +13,7 @@ from ..cut import Plan, PlannedWidth
 from ..cut.checkpoint import resolve_model
 from ..cut.gguf import down_alignment
 from ..prune import draft_criterion, planned_width
-from .options import check_writable, flag, force_option, is_typed, names_models
+from .options import MODEL, check_writable, flag, force_option, is_typed, names_models
 from .plan_options import (
     CHOOSING,
     build_plan,
@@ -29,7 +29,7 @@ from .plan_options import (
 @click.command(
     epilog="Example: widthwise plan smollm2 --to 2.4x",
 )
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @plan_options
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the numbers as JSON; with -o the whole plan."

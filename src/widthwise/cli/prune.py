@@ -45,7 +45,7 @@ from ..prune import (
 from ..prune.refitting import refit
 from .engine_options import engine_options, read_engine
 from .interrupts import interruption
-from .options import flag, is_typed, names_models
+from .options import MODEL, flag, is_typed, names_models
 from .plan_options import (
     PlanRequest,
     build_plan,
@@ -70,7 +70,7 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
 @click.command(
     epilog="Example: widthwise prune smollm2 --to 2.4x -o smollm2-2.4x",
 )
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @plan_options
 @click.option("--plan", "plan_file", type=click.Path(path_type=Path), help="Apply a saved plan.")
 @click.option(

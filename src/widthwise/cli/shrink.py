@@ -12,10 +12,10 @@ import click
 from ..cut.gguf import FILE_TYPES
 from ..prune import weights_advised
 from .options import (
+    MODEL,
     data_option,
     device_option,
     list_option,
-    model_name,
     names_models,
     only_given,
     out_option,
@@ -36,7 +36,7 @@ _TASKS = "embedded:prose,embedded:hellaswag,embedded:piqa,embedded:sciq"
 @click.command(
     epilog="Example: widthwise shrink smollm2 --remove 20% --minutes 30 -o small",
 )
-@click.argument("model", type=model_name)
+@click.argument("model", type=MODEL)
 @click.option("--remove", metavar="PERCENT", help="Share of neurons to remove: 20%.")
 @click.option("--params", metavar="N", help="Most parameters: 1B, or 85% of the dense model's.")
 @click.option(

@@ -12,6 +12,7 @@ from ..evaluate import SUITES
 from ..runs import RayExecutor
 from .options import (
     DEFAULT_CRITERIA,
+    MODEL,
     calibration_options,
     criteria_help,
     data_option,
@@ -21,7 +22,6 @@ from .options import (
     is_typed,
     list_option,
     max_new_tokens_option,
-    model_name,
     names_models,
     out_option,
     parse_item_limits,
@@ -44,7 +44,7 @@ _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others ha
     epilog="Example: widthwise study smollm2 --to 2.4x,1.6x --suite embedded --limit 50 "
     "--measure 128x16 -o smollm2-study",
 )
-@click.argument("models", nargs=-1, required=True, type=model_name)
+@click.argument("models", nargs=-1, required=True, type=MODEL)
 @widths_options
 @list_option(
     "--criterion",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 from command_line import run
 
 from widthwise import Plan
@@ -151,3 +153,44 @@ def test_a_working_directory_that_was_removed_is_said(
     assert result.stderr == (
         "Error: the working directory does not exist any more; change to another one\n"
     )
+
+
+def _interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_exit_codes_are_those_of_the_documentation(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf8")
+    assert re.findall(r"^\| (\d) \|", text, re.MULTILINE) == ["0", "1", "2"]
+    assert run("plan", saved, "--width", "9").exit_code == 0
+    wrong = [
+        ["plan", saved],  # no width
+        ["plan", saved, "--width", "9", "--to", "1x"],  # two
+        ["plan", saved, "--width", "9", "--nosuch"],
+        ["prune", saved, "--width", "9"],  # no place
+        ["nosuch"],
+    ]
+    assert [run(*words).exit_code for words in wrong] == [2] * len(wrong)
+    (tmp_path / "there").mkdir()
+    undone = run("prune", saved, "--width", "9", "-o", tmp_path / "there")
+    assert undone.exit_code == 1
+    assert undone.stderr.splitlines()[-1].startswith("Error: ")
+    monkeypatch.setattr("widthwise.cli.plan.resolve_model", _interrupted)
+    stopped = run("plan", saved, "--width", "9")
+    assert (stopped.exit_code, stopped.stderr) == (1, "Error: interrupted\n")
+
+
+def test_no_color_switches_colours_off(saved: Path, tmp_path: Path) -> None:
+    """Of the bar, as on a terminal; the codes of colours begin with 3, 4, 9 or 10."""
+    told = {}
+    for name, given in (("coloured", {}), ("plain", {"NO_COLOR": "1"})):
+        terminal = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "80", **given}
+        words = ["prune", str(saved), "--width", "9", "--criterion", "ppm", "-o"]
+        result = CliRunner().invoke(main, [*words, str(tmp_path / name)], env=terminal)
+        assert result.exit_code == 0, result.output
+        assert "writing" in result.stderr
+        told[name] = re.findall(r"\x1b\[(?:\d;)*(?:[349]\d|10\d)[;m]", result.stderr)
+    assert told["coloured"]
+    assert told["plain"] == []

@@ -47,11 +47,12 @@ def test_a_narrow_terminal_wraps_within_its_columns(
     assert printed.count("degrades") == verdicts.count("degrades")  # none is cut off
 
 
-def test_a_calibrated_criterion_fits_into_100_columns(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_calibrated_criterion_fits_into_a_narrow_terminal(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A network a row: what does not fit is left to the page, and no table comes in parts."""
-    for name, value in (("COLUMNS", "100"), ("FORCE_COLOR", "1"), ("TERM", "xterm")):
+    for name, value in (("COLUMNS", str(columns)), ("FORCE_COLOR", "1"), ("TERM", "xterm")):
         monkeypatch.setenv(name, value)
     renamed = {"ppm": "activation+refit"}
     records = [
@@ -64,7 +65,7 @@ def test_a_calibrated_criterion_fits_into_100_columns(
     ]
     print_table(records)
     printed = re.sub(r"\x1b\[\d+m", "", capsys.readouterr().out)
-    assert max(map(len, printed.splitlines())) <= 100
+    assert max(map(len, printed.splitlines())) <= columns
     tasks = len(score_tables(records))
     networks = len({(r.criterion, r.asked) for r in records})
     heads = [line for line in printed.splitlines() if re.match("network .* score ", line)]

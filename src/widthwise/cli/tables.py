@@ -95,6 +95,7 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
         BESIDE_CONTROL,
         CHANCE_CORRECTED,
         COLUMNS,
+        P_VALUE,
         missing_notes,
         network_rows,
         nonempty_columns,
@@ -110,7 +111,7 @@ def print_table(records: list[Record], others: Sequence[Record] = ()) -> None:
     for task in tables:
         print_wrapped(console, f"\n{task.task}: {task.about}; {task.floor}", style="bold")
         shown = nonempty_columns([task])
-        for spare in (BESIDE_CONTROL, CHANCE_CORRECTED):  # the page has them
+        for spare in (BESIDE_CONTROL, CHANCE_CORRECTED, P_VALUE):  # the page has them
             if sum(widths[i] + _GAP for i in shown) - _GAP > console.width:
                 shown = [i for i in shown if COLUMNS[i] != spare]
         cells = [[row[i] for i in shown] for row in (COLUMNS, *task.rows)]

@@ -25,11 +25,12 @@ from .provenance import format_n_range
 
 BESIDE_CONTROL = f"minus {CONTROL} [95 %], p"
 CHANCE_CORRECTED = "chance-corrected"
+P_VALUE = "p (Holm)"
 COLUMNS = (
     "network",
     "score ± s.e.",
     "minus dense [95 %]",
-    "p (Holm)",
+    P_VALUE,
     "verdict",
     BESIDE_CONTROL,
     CHANCE_CORRECTED,

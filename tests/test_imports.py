@@ -52,7 +52,8 @@ def test_every_room_is_in_the_order() -> None:
 
 
 def test_importing_the_package_is_light() -> None:
-    """`import widthwise` and `widthwise --help` load neither numpy nor torch, nor any command."""
+    """`import widthwise` and `widthwise --help` load neither numpy nor torch, nor any command;
+    the help of a command loads no torch."""
     code = """
 import sys
 from click.testing import CliRunner
@@ -60,7 +61,10 @@ from widthwise.cli import main
 from widthwise.cli.commands import SHORT_HELP
 assert CliRunner().invoke(main, ["--help"]).exit_code == 0
 heavy = {"numpy", "torch", "rich", *(f"widthwise.cli.{name}" for name in SHORT_HELP)}
-sys.exit(" ".join(heavy & {*sys.modules}) or 0)
+loaded = heavy & {*sys.modules}
+for name in SHORT_HELP:
+    assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
+sys.exit(" ".join(loaded | {"torch"} & {*sys.modules}) or 0)
 """
     result = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     assert (result.returncode, result.stderr) == (0, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,10 +25,9 @@ _NO_MEMORY = (  # words of errors that are no OutOfMemoryError: of the CPU, and 
 
 def out_of_memory(error: Exception) -> bool:
     """Whether an allocation failed, in words since CPU allocations raise a plain RuntimeError."""
-    import torch
-
-    plain = any(words in str(error) for words in _NO_MEMORY)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or plain
+    torch = sys.modules.get("torch")  # where it was not loaded, the error is not one of its own
+    kinds = (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or any(words in str(error) for words in _NO_MEMORY)
 
 
 def free_bytes(device: str) -> int:

@@ -63,7 +63,7 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     tiny_model("llama").save_pretrained(tmp_path)
     save_tokenizer(tmp_path)
     monkeypatch.setattr(converter, "find_spec", lambda _: None)
-    with pytest.raises(RunError, match=r"sentencepiece: pip install widthwise\[gguf\]"):
+    with pytest.raises(RunError, match=r"sentencepiece: pip install 'widthwise\[gguf\]'"):
         check_convertible(Checkpoint(tmp_path))
 
 

@@ -36,6 +36,14 @@ _CARD = "README.md"  # its head states licence and authors
 _TOKENIZERS = ("*tokenizer*.json", "*.model", "vocab*", "*.tiktoken", "tekken.json")
 
 
+def require_sentencepiece() -> None:
+    """Raise RunError unless the package that the converter imports is installed."""
+    if find_spec("sentencepiece") is None:
+        raise RunError(
+            "llama.cpp's converter needs the package sentencepiece: pip install 'widthwise[gguf]'"
+        )
+
+
 def check_convertible(checkpoint: Checkpoint) -> None:
     """Raise where the converter could not begin, or llama.cpp would compute something else.
 
@@ -64,10 +72,7 @@ def check_convertible(checkpoint: Checkpoint) -> None:
     _refuse_unstated(text_config(checkpoint.config), checkpoint.name)
     _refuse_uneven(checkpoint)
     _refuse_tied(checkpoint)
-    if find_spec("sentencepiece") is None:
-        raise RunError(
-            "llama.cpp's converter needs the package sentencepiece: pip install widthwise[gguf]"
-        )
+    require_sentencepiece()
     gguf_converter()
     if (family := str(text_config(checkpoint.config).get("model_type"))) in OTHER_TOKENS:
         notice(

@@ -13,7 +13,7 @@ from ...errors import CheckpointError, OutputError, RunError, TargetError, Unsup
 from ...io import check_new_file, locked_workdir, replace_file
 from ...notices import notice
 from ..checkpoint import Checkpoint, ModelSource, check_complete, free_disk_bytes, is_gguf
-from .converter import check_convertible, convert, words_bytes
+from .converter import check_convertible, convert, require_sentencepiece, words_bytes
 from .file_types import FILE_TYPES, PLAIN, fallbacks, file_type_number, kinds_at
 from .layout import Entry, filled, head, whole_number
 from .llama_cpp import UNEVEN
@@ -138,7 +138,7 @@ def check_file_type(file_type: str) -> None:
     if file_type not in _BY_ANYBODY and not has_llama():
         raise RunError(
             f"{file_type} is written by llama.cpp's own code, in the package xllamacpp: "
-            f"pip install widthwise[gguf], or take --type {', '.join(_BY_ANYBODY)}"
+            f"pip install 'widthwise[gguf]', or take --type {', '.join(_BY_ANYBODY)}"
         )
 
 
@@ -153,6 +153,7 @@ def _check(source: ModelSource, out: Path, file_type: str, *, force: bool) -> No
     if not is_gguf(out):
         raise OutputError(f"{out}: the name of the result must end in .gguf")
     check_new_file(out, force=force)
+    require_sentencepiece()
 
 
 def _refuse_full_disk(checkpoint: Checkpoint, out: Path, file_type: str, before: int) -> None:

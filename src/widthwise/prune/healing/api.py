@@ -16,7 +16,7 @@ from ...stats import Difference, paired_difference
 from .heldout import HeldOut, nats_text
 from .learning_rate import rate_factors
 from .record import HealedModel, HealingRecord, HealingText, LrTrial, TrainingStep, earlier_refit
-from .settings import HealingRequest, HealOptions, HealSettings
+from .settings import HealingRequest, HealOptions, HealSettings, require_peft
 from .state import state_folder
 
 if TYPE_CHECKING:
@@ -132,6 +132,8 @@ def heal(
     start, settings = time.monotonic(), settings or HealSettings()
     request = HealingRequest(out=Path(out).absolute(), settings=settings, start=start, **how)
     check_overwrite(request.out, force=request.force)
+    if settings.lora is not None:
+        require_peft()
     check_place(request.place, request.dtype)
     with opened_pair(resolve_model(child), resolve_model(dense)) as pair:
         _check_pair(pair, request)

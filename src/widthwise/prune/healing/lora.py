@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...arch import Architecture, TensorCut
 from ...cut import ModelWeights, owner_of
-from ...errors import RunError
+from .settings import require_peft
 
 
 def add_lora(model: nn.Module, rank: int, seed: int) -> None:
@@ -28,10 +28,9 @@ def add_lora(model: nn.Module, rank: int, seed: int) -> None:
     Raises:
         RunError: peft is not installed.
     """
-    try:
-        import peft
-    except ImportError as error:
-        raise RunError("--lora needs another package; pip install 'widthwise[lora]'") from error
+    require_peft()
+    import peft
+
     architecture = ModelWeights(model).architecture
     config = peft.LoraConfig(
         r=rank,

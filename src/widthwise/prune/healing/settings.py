@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -188,3 +189,9 @@ class HealingRequest:
     def compute_dtype(self) -> str:
         """`"bfloat16"` where the device has units for it, unless asked otherwise."""
         return self.dtype or ("bfloat16" if has_bfloat16(self.kind_of_device) else "float32")
+
+
+def require_peft() -> None:
+    """Raise RunError unless the package of low-rank updates can be imported."""
+    if find_spec("peft") is None:
+        raise RunError("--lora needs another package; pip install 'widthwise[lora]'")

@@ -24,7 +24,8 @@ Made by `make docs` from the commands' own help, below.
 Results are on standard output; progress, notes and errors are on standard error. On a terminal,
 tables are as wide as it is: columns that do not fit side by side follow below. In a file or a pipe,
 lines are not broken, and in place of bars there are lines with the time that is left. `NO_COLOR=1`
-switches colours off. For scripts, some commands have `--json`, and studies have `records.jsonl`.
+switches colours off. For scripts there is `--quiet`, by which standard error has errors alone; some
+commands have `--json`, and studies have `records.jsonl`.
 
 To have the tab key complete commands, options, models and files, add a line to the file that your
 shell reads at its start:

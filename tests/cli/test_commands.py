@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,35 @@ def test_a_shell_can_complete_commands_options_models_and_choices(
         Path(file).touch()
     shell = ShellComplete(main, {}, "widthwise", "_WIDTHWISE_COMPLETE")
     assert [item.value for item in shell.get_completions(words, begun)] == offered
+
+
+def test_every_command_can_be_quiet() -> None:
+    for words in _names(main):
+        assert "-q, --quiet" in run(*words, "--help").stdout, words
+
+
+def _names(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:
+    """What is typed for each command, those in groups among them."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _names(command, *before, name)
+        else:
+            yield (*before, name)
+
+
+def test_quiet_leaves_results_and_errors(saved: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["prune", saved, "--width", "9", "--criterion", "ppm", "-o"]
+    assert "chosen by ppm" in run(*words, tmp_path / "loud").stderr
+    quiet = run(*words, out, "--quiet")
+    assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, f"{out}\n", "")
+    again = run("prune", "-q", *words[1:], out)
+    assert (again.exit_code, again.stdout) == (1, "")
+    assert again.stderr.startswith(f"Error: {out} already exists")
+    assert again.stderr.count("\n") == 1
+    wrong = run("prune", "--quiet", saved, "--nosuch")
+    assert wrong.exit_code == 2
+    assert "No such option '--nosuch'" in wrong.stderr
 
 
 def test_what_is_no_name_of_a_model_is_completed_as_a_file() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import UserDict
+from contextlib import redirect_stderr
+from functools import cache
 from importlib import import_module
 
 import click
@@ -34,9 +37,40 @@ class Commands(UserDict[str, click.Command]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.data = dict.fromkeys(SHORT_HELP)  # type: ignore[assignment]  # None until it is loaded
+        self.data = dict.fromkeys(SHORT_HELP)  # type: ignore[assignment]  # none is loaded yet
 
     def __getitem__(self, name: str) -> click.Command:
-        if name in self and self.data[name] is None:
-            self.data[name] = getattr(import_module(f".{name}", __package__), name)
-        return super().__getitem__(name)
+        return _loaded(name) if name in SHORT_HELP else super().__getitem__(name)
+
+
+@cache
+def _loaded(name: str) -> click.Command:
+    command: click.Command = getattr(import_module(f".{name}", __package__), name)
+    _add_quiet(command)
+    return command
+
+
+def _add_quiet(command: click.Command) -> None:
+    """Give a command, or all of a group, the option `--quiet`."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _add_quiet(inner)
+        return
+    words = "Print results and errors alone: no progress, and no notes."
+    option = click.Option(
+        ["-q", "--quiet"],
+        is_flag=True,
+        is_eager=True,  # as others may give notice of something
+        expose_value=False,
+        callback=_hush,
+        help=words,
+    )
+    command.params.append(option)
+
+
+def _hush(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Drop what goes to standard error until the command ends; why it failed is said after that."""
+    if value:
+        root = context.find_root()
+        nowhere = root.with_resource(open(os.devnull, "w", encoding="utf8", errors="replace"))
+        root.with_resource(redirect_stderr(nowhere))

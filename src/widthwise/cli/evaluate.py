@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -154,8 +153,7 @@ def evaluate(
     missing = [record for record in records if record.value is None]
     if missing:
         cells = "1 cell" if len(missing) == 1 else f"{len(missing)} cells"
-        click.echo(f"{cells} could not be measured; run again to retry", err=True)
-        sys.exit(1)
+        raise click.ClickException(f"{cells} could not be measured; run again to retry")
 
 
 def _alone(out: Path, settings: EvaluateSettings) -> list[Record]:

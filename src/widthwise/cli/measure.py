@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -97,5 +96,4 @@ def measure(
         click.echo(note)
     click.echo(f"records: {out / 'records.jsonl'}")
     if all(record.value is None for record in records if record.unit == "sec"):
-        click.echo("nothing could be measured; the notes above say why", err=True)
-        sys.exit(1)
+        raise click.ClickException("nothing could be measured; the notes above say why")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -67,11 +66,9 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
     if not stored:
         raise failed[0]
     write_report(stored, page)
-    for failure in failed:
-        click.echo(f"left out: {failure}", err=True)
     click.echo(f"report: {page}")
     if failed:
-        sys.exit(1)
+        raise click.ClickException(f"left out: {'; '.join(map(str, failed))}")
 
 
 def _default(studies: tuple[Path, ...]) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,8 +135,7 @@ def study(models: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> 
     click.echo(f"report: {out / 'report.html'}")
     click.echo(f"records: {out / 'records.jsonl'}")
     if any(record.unit not in _MAY_LACK for record in missing):
-        click.echo("some cells could not be measured; run again to retry", err=True)
-        sys.exit(1)
+        raise click.ClickException("some cells could not be measured; run again to retry")
 
 
 _MAY_LACK = ("joules_per_token", "grams_per_token", "bytes")  # no meter, no counter: no failure

@@ -8,7 +8,8 @@ import pytest
 from findings_records import place, right, study
 from report_records import score
 
-from widthwise.findings import flips, next_words
+from widthwise.findings import build_grid, flips, next_words
+from widthwise.findings.distances import distance_sentence
 from widthwise.study import ItemDistances
 
 FOUND = ItemDistances(
@@ -57,3 +58,21 @@ def test_of_a_task_that_ended_early_the_items_that_both_answered_count() -> None
     assert found is not None
     assert found.n == 4
     assert found.lost == 0.5  # dense has the first 150 right
+
+
+def test_the_sentence_names_the_ends_of_every_criterion() -> None:
+    def far(kl: float) -> ItemDistances:
+        return replace(FOUND, divergence=(kl, kl, kl))
+
+    dense, *cuts = study([150, 140, 130, 120])
+    records = [dense, *(replace(r, distances=far(i + 1.0)) for i, r in enumerate(cuts))]
+    ends = [f"{r.expansion_ratio:.2f}x" for r in (cuts[0], cuts[-1])]
+    said = distance_sentence(build_grid(records))
+    assert said == (
+        "Next words on piqa are away from the dense model's (KL, nats a token, 95 % intervals): "
+        f"1.00 [1.00, 1.00] at {ends[0]} and 3.00 [3.00, 3.00] at {ends[1]} by ppm."
+    )
+    assert distance_sentence(build_grid(records[:2])).endswith(
+        f"1.00 [1.00, 1.00] at {ends[0]} by ppm."
+    )
+    assert distance_sentence(build_grid([dense, *cuts])) == ""

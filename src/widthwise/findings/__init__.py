@@ -24,7 +24,7 @@ from .cost_prose import (
 from .costs import cost_ratios, speed_ratio, took_turns
 from .curves import SHARE_LOSS
 from .descent import Descent, comparisons, descents, kin_sentences, parents_of
-from .distances import Flips, NextWords, flips, next_words
+from .distances import Flips, NextWords, compared_text, flips, next_words
 from .grid import (
     COST_UNITS,
     SIZE_UNITS,
@@ -79,6 +79,7 @@ __all__ = [
     "busiest",
     "compare_to_control",
     "compare_to_dense",
+    "compared_text",
     "comparisons",
     "cost_ratios",
     "cost_sentence",

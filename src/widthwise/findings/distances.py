@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..stats import Positive, Share, mean_with_error
-from ..study import Record
+from ..stats import Positive, Share, mean_with_error, with_ends
+from ..study import CONTROL, Record
+from .grid import Grid
 from .pairs import why_not_paired
 
 
@@ -64,6 +65,45 @@ def next_words(record: Record) -> NextWords | None:
 def _share(values: Sequence[float]) -> Share:
     mean = mean_with_error(values)
     return Share(value=mean.value, standard_error=mean.standard_error, n=mean.n)
+
+
+def compared_text(grid: Grid) -> str | None:
+    """The task on which networks are compared with dense token by token: the first that is a text
+    and no questions, where there is one; None where none was compared."""
+    compared = [
+        quantity
+        for quantity in grid.quality
+        if any(record.distances is not None for record in grid.column(quantity))
+    ]
+    texts = [quantity for quantity in compared if grid.sample(quantity).unit != "accuracy"]
+    return next(iter(texts or compared), None)
+
+
+def distance_sentence(grid: Grid) -> str:
+    """How far the widest and the narrowest cut of each criterion are from dense; "" if unknown."""
+    quantity = compared_text(grid)
+    if quantity is None:
+        return ""
+    parts = []
+    for criterion in grid.criteria:
+        known = []
+        for network in grid.cut_by(criterion):
+            record = grid.cells.get((network, quantity))
+            if record is not None and (words := next_words(record)) is not None:
+                known.append((words.divergence, network.ratio))
+        ends = dict.fromkeys([*known[:1], *known[-1:]])
+        if ends:
+            told = " and ".join(f"{_nats(found)} at {ratio}" for found, ratio in ends)
+            parts.append(f"{told} by {'chance' if criterion == CONTROL else criterion}")
+    return (
+        f"Next words on {quantity} are away from the dense model's (KL, nats a token, 95 % "
+        f"intervals): {'; '.join(parts)}."
+    )
+
+
+def _nats(found: Positive) -> str:
+    is_known = found.standard_error is not None and found.value > 0
+    return with_ends(found.value, *(found.interval() if is_known else ()), decimals=2)
 
 
 def flips(own: Record, dense: Record | None) -> Flips | None:

@@ -17,6 +17,7 @@ from .comparisons import (
 )
 from .control import WinCounts, wins_over_control
 from .descent import kin_sentences
+from .distances import distance_sentence
 from .grid import Grid, GridRow, build_grid
 
 
@@ -48,7 +49,7 @@ def answer_sentences(
         apart: The same with each draw of the control by itself, where the grid has their mean.
         others: What else is at hand, among it perhaps the parent of a network that was cut before.
     """
-    texts = [dense_sentence(grid), *kin_sentences(grid, others)]
+    texts = [distance_sentence(grid), dense_sentence(grid), *kin_sentences(grid, others)]
     for criterion in grid.criteria:
         if criterion != CONTROL or len(grid.criteria) == 1:
             texts.append(_cut_sentence(grid, judged, criterion))

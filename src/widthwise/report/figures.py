@@ -78,7 +78,8 @@ def plot_qualities(studies: Mapping[str, Grid], ax: Axes) -> Axes:
     words = [unit_text(sample.unit), better, "log scale" if log else ""]
     style_ratio_axes(ax, ratios, quantity, ", ".join(filter(None, words)))
     if log:
-        _scale_by_log(ax, column)
+        floors = [r.floor for r in column if r.floor is not None]
+        scale_by_log(ax, [found for r in column if (found := estimate_of(r))], floors)
     return ax
 
 
@@ -273,20 +274,31 @@ def _wants_log(column: Sequence[Record]) -> bool:
     return bool(drawn) and min(drawn) > 0 and max(drawn) > _DECADE * min(drawn)
 
 
-def _scale_by_log(ax: Axes, column: Sequence[Record]) -> None:
-    """The log scale, around all that is drawn and above 0."""
+def scale_by_log(ax: Axes, estimates: Sequence[Estimate], marks: Sequence[float] = ()) -> None:
+    """The log scale, around all that is drawn and above 0.
+
+    Args:
+        ax: Where it is drawn.
+        estimates: The points, with their intervals.
+        marks: What is drawn beside them.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    drawn = [r.floor for r in column if r.floor is not None]
-    for score in filter(None, map(estimate_of, column)):
-        below, above = error_bars(score)
-        drawn += [score.value, score.value - below, score.value + above]
-    points = [r.value for r in column if r.value is not None]
+    drawn = list(marks)
+    for estimate in estimates:
+        below, above = error_bars(estimate)
+        drawn += [estimate.value, estimate.value - below, estimate.value + above]
+    points = [estimate.value for estimate in estimates]
     low = max(min(v for v in drawn if v > 0), min(points) / _DECADE)
     high = max(drawn)
     pad = (high / low) ** 0.06
     ax.set_yscale("log", nonpositive="clip")
     ax.set_ylim(low / pad, high * pad)
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high < 1000 * low else (1.0,)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}" if y < 1e5 else f"{y:.0e}"))
+    ax.yaxis.set_major_formatter(FuncFormatter(_tick))
     ax.yaxis.set_minor_locator(NullLocator())
+
+
+def _tick(y: float, _: int) -> str:
+    """A tick of a log scale."""
+    return f"{y:.0e}" if y >= 1e5 else f"{y:,.0f}" if y >= 1 else f"{y:.1g}"

@@ -150,6 +150,42 @@ function choosable(fronts) {
   choose();
 }
 
+// A figure as a picture for slides: the file that the link beside it has, three times as large.
+function picturable(link) {
+  const picture = link.cloneNode();
+  picture.textContent = "PNG";
+  picture.setAttribute("aria-label", (link.getAttribute("aria-label") ?? "figure as SVG").replace("SVG", "PNG"));
+  picture.href = "#";
+  picture.download = link.download.replace(/svg$/, "png");
+  picture.addEventListener("click", async (event) => {
+    if (picture.href.startsWith("data:")) return;
+    event.preventDefault();
+    const image = new Image();
+    const [, , width, height] = atob(link.href.split(",")[1]).match(/viewBox="([^"]*)"/)[1].split(" ").map(Number);
+    image.width = 3 * width;
+    image.height = 3 * height;
+    image.src = link.href;
+    await image.decode();
+    const canvas = document.createElement("canvas");
+    canvas.width = image.width;
+    canvas.height = image.height;
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    picture.href = canvas.toDataURL("image/png");
+    picture.click();
+  });
+  link.after(" ", picture);
+}
+
+// What a link or an address leads to is opened.
+function openAt() {
+  const part = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const folded = part && part.querySelector(":scope > .whole");
+  if (folded) folded.open = true;
+}
+
+document.querySelectorAll('a[href^="data:image/svg"]').forEach(picturable);
+addEventListener("hashchange", openAt);
+openAt();
 document.querySelectorAll(".plot").forEach(attend);
 document.querySelectorAll(".table").forEach(sortable);
 document.querySelectorAll(".fronts").forEach(choosable);

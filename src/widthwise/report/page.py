@@ -107,6 +107,7 @@ class Section:
         about: Below the heading.
         blocks: Its parts; a section without any is not shown.
         remark: Small, at the end.
+        is_folded: Whether a reader opens it.
     """
 
     key: str
@@ -115,6 +116,7 @@ class Section:
     about: str = ""
     blocks: Sequence[Block] = ()
     remark: str = ""
+    is_folded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +127,8 @@ class Page:
         title: Heading.
         byline: What was measured, in a line.
         answer: What may be said, in a few sentences.
+        lead: The figure that decides, with its legend; a block without anything where there is
+            none.
         warnings: What is left out or not finished, and why.
         remarks: What could not be compared, and why.
         answers: What each of several studies says by itself, by its name.
@@ -137,6 +141,7 @@ class Page:
     title: str
     byline: str
     answer: Sequence[str]
+    lead: Block = Block()
     warnings: Sequence[str] = ()
     remarks: Sequence[str] = ()
     answers: Sequence[tuple[str, Sequence[str]]] = ()
@@ -194,6 +199,7 @@ def provenance_section(parts: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -
         key="provenance",
         title="Provenance",
         link="Provenance",
+        is_folded=True,
         blocks=[Block(heading=heading, definitions=rows) for heading, rows in parts],
         remark=f"Drawn by widthwise {__version__} from records and nothing else.",
     )

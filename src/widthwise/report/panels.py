@@ -120,7 +120,9 @@ def size_panels(series: ModelResults, others: Sequence[Grid] = ()) -> list[Panel
         tips = _size_tips(ax, grid, column)
         name = f"size-{slug(series.name)}-{slug(title)}"
         data = _points_csv((series.name, record, "") for record in column)
-        panels.append(_panel(figure, name=name, title=title, caption=caption, tips=tips, data=data))
+        panels.append(
+            make_panel(figure, name=name, title=title, caption=caption, tips=tips, data=data)
+        )
     return panels
 
 
@@ -140,7 +142,7 @@ def cost_panels(series: ModelResults) -> list[Panel]:
             for network, ratio in column.items()
         ]
         panels.append(
-            _panel(
+            make_panel(
                 figure,
                 name=f"cost-{slug(series.name)}-{what}",
                 title=title,
@@ -161,7 +163,7 @@ def front_panels(fronts: Sequence[Front], name: str) -> list[tuple[str, list[Pan
         figures.plot_front(front, ax)
         header = tuple(asdict(front.points[0]))
         rows = [tuple(asdict(point).values()) for point in front.points]
-        made = _panel(
+        made = make_panel(
             figure,
             name=f"front-{slug(name)}-{index}",
             title=f"{front.quality} against {quantity_text(front.cost)}",
@@ -182,7 +184,7 @@ def _few(fronts: Sequence[Front]) -> list[Front]:
     return kept
 
 
-def _panel(
+def make_panel(
     figure: Figure, *, name: str, title: str, caption: str, tips: Sequence[Tooltip], data: str
 ) -> Panel:
     legend = dict.fromkeys(row[:3] for tip in tips for row in tip.rows if row[0])
@@ -214,12 +216,12 @@ def _quality_panel(
             row = (style.glyph, css_color(style.color), label, _score_text(result, record))
             tips.append((record.expansion_ratio, row))
             data.append((result.name, record, result.word(record)))
-    return _panel(
+    return make_panel(
         figure,
         name=name,
         title=quantity,
         caption=_caption(series, quantity),
-        tips=_column_tips(ax, tips, f"{quantity} at "),
+        tips=column_tips(ax, tips, f"{quantity} at "),
         data=_points_csv(data),
     )
 
@@ -259,7 +261,7 @@ def _size_tips(ax: Axes, grid: Grid, column: Sequence[Record]) -> list[Tooltip]:
         text += f", {estimate_text(ratio)} times dense" if ratio else ""
         name = record.quantity if record.quantity in grid.sizes else network_of(record).shown
         tips[record.expansion_ratio, (style.glyph, css_color(style.color), name, text)] = None
-    return _column_tips(ax, tips)
+    return column_tips(ax, tips)
 
 
 def _cost_tips(ax: Axes, ratios: Mapping[str, Mapping[GridRow, Estimate]]) -> list[Tooltip]:
@@ -272,10 +274,10 @@ def _cost_tips(ax: Axes, ratios: Mapping[str, Mapping[GridRow, Estimate]]) -> li
         for workload, style in styles.items()
         for network, ratio in ratios[workload].items()
     ]
-    return _column_tips(ax, tips)
+    return column_tips(ax, tips)
 
 
-def _column_tips(ax: Axes, tips: Iterable[tuple[float, TipRow]], head: str = "") -> list[Tooltip]:
+def column_tips(ax: Axes, tips: Iterable[tuple[float, TipRow]], head: str = "") -> list[Tooltip]:
     """What is told at each expansion ratio, from wide to narrow."""
     height = ax.get_ylim()[0]
     return [

@@ -24,6 +24,7 @@ from .answers import answers_of, other_grids
 from .cost_section import cost_section
 from .csv_links import data_link
 from .distance_table import distance_table
+from .lead_figure import lead_block
 from .method import method_sentences
 from .model_results import ModelResults, model_results, results_of
 from .network_table import missing_notes
@@ -129,6 +130,7 @@ def study_page(results: Sequence[ModelResults], title: str) -> Page:
         title=title,
         byline=_byline(results),
         answer=answer,
+        lead=lead_block(results),
         warnings=[result.headed(note) for result in results for note in result.notes],
         remarks=[*unpaired, *(result.headed(note) for result, _, note in findings if note)],
         answers=answers,
@@ -161,6 +163,7 @@ def _sections(
             key="method",
             title="How this was measured",
             link="Method",
+            is_folded=True,
             blocks=[Block(sentences=method_sentences(results)), *_measured(results)],
         ),
         provenance_section([(result.heading, _provenance(result)) for result in results]),

@@ -42,17 +42,26 @@ _DRAWS_NOTHING = (
 
 def panel() -> tuple[Figure, Axes]:
     """An empty figure of the page's size, apart from pyplot and its global state."""
+    figure = blank(WIDTH, HEIGHT)
+    return figure, figure.add_axes(INNER)
+
+
+def blank(width: float, height: float) -> Figure:
+    """A figure without axes of so many points, apart from pyplot and its global state."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH / _POINTS, HEIGHT / _POINTS))
+    figure = Figure(figsize=(width / _POINTS, height / _POINTS))
     figure.patch.set_visible(False)
-    return figure, figure.add_axes(INNER)
+    return figure
 
 
 def to_viewbox(ax: Axes, x: float, y: float) -> tuple[float, float]:
     """Where a point of the data lies on the panel, in the units of its `viewBox`."""
     right, up = ax.transData.transform((x, y)) * _POINTS / ax.figure.dpi
-    return round(float(right), 1), round(HEIGHT - float(up), 1)
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # all axes here are of one
+    height = figure.get_figheight() * _POINTS
+    return round(float(right), 1), round(height - float(up), 1)
 
 
 def to_svg(figure: Figure, *, name: str, title: str, description: str) -> str:

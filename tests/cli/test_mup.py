@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,17 @@ def test_a_pruned_model_is_a_change_of_width(dense: Path, child: Path) -> None:
     assert row[0] == "model.layers.*.mlp.down_proj.weight"
     assert row[-3:] == ["2.65", "x", "2.65"]
     assert lines[-1].startswith("Of 30 parameters, 3 have another learning rate")
+
+
+def test_the_table_of_factors_fits_into_80_columns(
+    dense: Path, child: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("COLUMNS", "80"), ("FORCE_COLOR", "1"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    printed = re.sub(r"\x1b\[\d+m", "", run("after-prune", child, "--dense", dense).stdout)
+    assert max(map(len, printed.splitlines())) <= 80
+    row = [line.split() for line in printed.splitlines() if ".mlp.down_proj" in line]
+    assert row[-1][-3:] == ["2.65", "x", "2.65"]
 
 
 def test_layers_have_factors_of_their_own_and_padding_does_not_count(

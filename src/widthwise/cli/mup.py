@@ -9,14 +9,22 @@ from typing import Any
 import click
 
 from ..cut.checkpoint import resolve_model
-from ..mup import CoordinateCheck, Parametrization, coordinate_check, glu_config, glu_start, listing
+from ..mup import (
+    CoordinateCheck,
+    Parametrization,
+    coordinate_check,
+    forward_notes,
+    glu_config,
+    glu_start,
+    trained_table,
+)
 from ..prune.healing import width_change
 from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
 from .mup_transfer import transfer
 from .options import MODEL, json_option, list_option, parse_ints, seed_option
 from .save_pages import check_beside, save_with_page
-from .tables import print_titled, print_wrapped, table_console
+from .tables import print_rows, print_titled, print_wrapped, table_console
 
 
 @click.group()
@@ -165,13 +173,16 @@ def after_prune(child: str, dense: str, as_json: bool) -> None:
 
 
 def _print_factors(result: Parametrization) -> None:
-    needed = result.multipliers, result.attention
-    click.echo(listing(result.weights, *needed, unscaled=result.unscaled, is_trained=True))
+    console = table_console()
+    print_rows(console, *trained_table(result.weights))
+    for line in forward_notes(result.multipliers, result.attention, result.unscaled):
+        print_wrapped(console, line)
     adam, sgd = (
         sum(factor != 1 for factor in factors)
         for factors in zip(*((weight.adam, weight.sgd) for weight in result.weights), strict=True)
     )
-    click.echo(
+    print_wrapped(
+        console,
         f"Of {len(result.weights)} parameters, {adam} have another learning rate than the dense "
-        f"model's with Adam, and {sgd} with SGD; weight decay is divided by the same."
+        f"model's with Adam, and {sgd} with SGD; weight decay is divided by the same.",
     )

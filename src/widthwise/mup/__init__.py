@@ -3,7 +3,7 @@
 from .apply import initial_stds
 from .coordinate_check import CoordinateCheck, TrainingSetup, coordinate_check
 from .glu_network import BASE, glu_base, glu_config, glu_network, glu_start
-from .listing import listing
+from .listing import forward_notes, trained_table
 from .parametrization import Parametrization, parametrize
 from .scaling import Kind, ParameterScaling
 
@@ -15,11 +15,12 @@ __all__ = [
     "Parametrization",
     "TrainingSetup",
     "coordinate_check",
+    "forward_notes",
     "glu_base",
     "glu_config",
     "glu_network",
     "glu_start",
     "initial_stds",
-    "listing",
     "parametrize",
+    "trained_table",
 ]

@@ -38,32 +38,44 @@ def listing(
     attention: Mapping[str, float],
     *,
     unscaled: Mapping[str, float] | None = None,
-    is_trained: bool = False,
 ) -> str:
-    """The table, and under it the multipliers and scales of the forward pass.
-
-    Args:
-        multipliers: Multipliers of the inputs of modules.
-        attention: Scale of each attention module.
-        unscaled: Factors of attention modules whose scale was not found.
-        is_trained: Whether the weights are trained, so that initial ones do not matter.
-    """
-    shown = [i for i, name in enumerate(HEADER) if not (is_trained and name == _INITIAL)]
-    table = [[row[i] for i in shown] for row in (HEADER, *rows(weights))]
+    """The table as text, and under it the lines of `forward_notes`, whose arguments these are."""
+    table = (HEADER, *rows(weights))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in table
     ]
-    lines += [f"input of {path} x {by:.4g}" for path, by in multipliers.items()]
+    return "\n".join([*lines, *forward_notes(multipliers, attention, unscaled or {})])
+
+
+def trained_table(
+    weights: Sequence[ParameterScaling],
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows of the table of trained weights, whose initial ones do not matter."""
+    shown = [i for i, name in enumerate(HEADER) if name != _INITIAL]
+    header, *cells = (tuple(row[i] for i in shown) for row in (HEADER, *rows(weights)))
+    return header, cells
+
+
+def forward_notes(
+    multipliers: Mapping[str, float], attention: Mapping[str, float], unscaled: Mapping[str, float]
+) -> list[str]:
+    """Lines on the multipliers and scales of the forward pass.
+
+    Args:
+        multipliers: Multipliers of the inputs of modules.
+        attention: Scale of each attention module.
+        unscaled: Factors of attention modules whose scale was not found.
+    """
+    lines = [f"input of {path} x {by:.4g}" for path, by in multipliers.items()]
     scales = dict.fromkeys((name_pattern(path), scale) for path, scale in attention.items())
     lines += [f"attention scale of {path} = {scale:.4g}" for path, scale in scales]
-    missing = dict.fromkeys((name_pattern(path), by) for path, by in (unscaled or {}).items())
-    lines += [
+    missing = dict.fromkeys((name_pattern(path), by) for path, by in unscaled.items())
+    return lines + [
         f"attention scale of {path} was not found: it must be that of the base x {by:.4g} (1/d)"
         for path, by in missing
     ]
-    return "\n".join(lines)
 
 
 def name_pattern(name: str) -> str:

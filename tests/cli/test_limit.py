@@ -176,3 +176,12 @@ def test_the_document_says_what_is_printed(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.split("\n") == [
         *("0 1 1", "kernel", "[ 0.174 -0.448  0.692]", "True True", "")
     ]
+
+
+def test_a_terminal_shows_how_far_all_cases_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", "120")):
+        monkeypatch.setenv(name, value)
+    result = run("--widths", "8,16", "--seeds", "2")
+    assert result.exit_code == 0, result.output
+    assert "100 %" in result.stderr
+    assert result.stdout.startswith("\x1b[1mDistance of outputs from the limit")

@@ -40,3 +40,9 @@ def test_what_cannot_be_checked_is_refused() -> None:
         coordinate_check(planted(31.9), widths=(16, 32), seeds=2, steps=2)  # past float32
     with pytest.raises(LimitError, match="multiple of 16; got 40"):
         glu_config(40)
+
+
+def test_the_share_of_networks_that_are_trained_is_told() -> None:
+    told: list[float] = []
+    coordinate_check(planted(0.5), widths=(16, 32), seeds=2, steps=1, progress=told.append)
+    assert told == [0.25, 0.5, 0.75, 1.0]

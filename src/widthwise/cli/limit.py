@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
 from .options import is_typed, json_option, list_option, parse_ints, seed_option
 from .parametrization_options import format_title, parametrization_options, parse_parametrization
+from .progress_bar import ProgressBar, progress_bar
 from .save_pages import check_beside, save_with_page
 from .tables import print_titled, print_wrapped, table_console
 
@@ -83,7 +85,11 @@ def converge(
     """
     check_beside(out, force, command="limit converge")
     cases = _cases(**asked)
-    results = [run_case(case, widths=widths, seeds=seeds, seed=seed) for case in cases]
+    results: list[Convergence] = []
+    with progress_bar(NOTHING_KEPT) as bar:
+        for case in cases:
+            done = partial(_tell, bar, case.name, len(results), len(cases))
+            results.append(run_case(case, widths=widths, seeds=seeds, seed=seed, progress=done))
     if out is not None:
         from ..experiments.convergence import convergence_line, draw_convergence
 
@@ -93,6 +99,10 @@ def converge(
         click.echo(json.dumps([_as_json(result) for result in results], allow_nan=False))
     else:
         _print(results)
+
+
+def _tell(bar: ProgressBar, name: str, before: int, cases: int, share: float) -> None:
+    bar.update((before + share) / cases, name)
 
 
 def _cases(name: str | None, layers: int, **asked: Any) -> Sequence[Case]:

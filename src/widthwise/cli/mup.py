@@ -23,6 +23,7 @@ from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
 from .mup_transfer import transfer
 from .options import MODEL, json_option, list_option, parse_ints, seed_option
+from .progress_bar import progress_bar
 from .save_pages import check_beside, save_with_page
 from .tables import print_rows, print_titled, print_wrapped, table_console
 
@@ -89,13 +90,15 @@ def check(
     check_beside(out, force, command="mup check")
     for width in widths:
         glu_config(width)  # all widths before any work
-    result = coordinate_check(
-        lambda width, seed: glu_start(width, seed, **network),
-        widths=widths,
-        seeds=seeds,
-        steps=steps,
-        seed=seed,
-    )
+    with progress_bar(NOTHING_KEPT) as bar:
+        result = coordinate_check(
+            lambda width, seed: glu_start(width, seed, **network),
+            widths=widths,
+            seeds=seeds,
+            steps=steps,
+            seed=seed,
+            progress=lambda share: bar.update(share, "training networks"),
+        )
     if out is not None:
         from ..experiments.coordinate_check import coordinates_line, draw_coordinates
 

@@ -89,6 +89,7 @@ def coordinate_check(
     steps: int = 3,
     seed: int = 0,
     margin: float = MARGIN,
+    progress: Callable[[float], None] = lambda _: None,
 ) -> CoordinateCheck:
     """Train a few steps at several widths, and fit the changes of each layer's output.
 
@@ -100,6 +101,7 @@ def coordinate_check(
         widths: At least two widths, ascending.
         seeds: Networks at each width, at least two, with consecutive seeds from `seed` on.
         steps: Steps of training, at least 1.
+        progress: Called with the share of networks that are trained, 0 to 1.
 
     Raises:
         LimitError: There are too few widths, seeds or steps, networks differ in their layers, a
@@ -126,6 +128,7 @@ def coordinate_check(
                 )
             for layer, size in sizes.items():
                 changes[layer][i, j] = size
+            progress((i * seeds + j + 1) / (len(widths) * seeds))
     return CoordinateCheck(
         layers=tuple(layers),
         steps=steps,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -82,8 +82,17 @@ def standard_cases() -> tuple[Case, ...]:
     )
 
 
-def converge(case: Case, *, widths: Sequence[int], seeds: int, seed: int = 0) -> Convergence:
+def converge(
+    case: Case,
+    *,
+    widths: Sequence[int],
+    seeds: int,
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Convergence:
     """Train networks of several widths, each with its own seeds, and compare with the limit.
+
+    `progress` is called with the share of networks that are trained, 0 to 1.
 
     Raises:
         LimitError: There is no limit to be had (see `limit`), too few widths or seeds, networks
@@ -107,6 +116,7 @@ def converge(case: Case, *, widths: Sequence[int], seeds: int, seed: int = 0) ->
             target = follow(net) if random else mean_limit
             distances[i, j] = np.sqrt(np.square(net.outputs - target.outputs).mean())
             movements[i, j] = net.movement[-1]
+            progress((i * seeds + j + 1) / (len(widths) * seeds))
     return Convergence(
         case=case,
         distance=fit_rate(widths, distances),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Generator, Iterator
@@ -25,9 +26,16 @@ gc.disable()  # imports and compiled tests stay: half the time would go into a s
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tests that are not of a GPU see none: some ask for the last bit, which a CPU repeats."""
+    """Tests that are not of a GPU see none: some ask for the last bit, which a CPU repeats.
+
+    Their folders are in memory if there is room.
+    """
     if "gpu" not in config.option.markexpr.replace("not gpu", ""):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    # Files of checkpoints are written through to the disk, on which most tests would wait.
+    memory = Path("/dev/shm")
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4e9:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 
 def pytest_collection_finish() -> None:

@@ -1,13 +1,20 @@
 # make bench takes data by OMNIGLOT=omniglot28.npz, TEXTS=FOLDER and WIKIPEDIA=text.gz.
-# make demo: the main job. make test: the tests. Both set up what they need in .venv.
+# make demo: the main job. make test: the tests; make test-all: also the long ones.
+# All set up what they need in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 
 demo: .venv/core
 	$(BIN)/widthwise demo
 
+# A worker takes a half of the tests, and then of what the other has left: files stay together.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
 test: .venv/dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+	$(TESTS) -m "not long"
+
+test-all: .venv/dev
+	$(TESTS)
 
 check: .venv/dev
 	$(BIN)/ruff format --check .
@@ -43,4 +50,4 @@ figures: .venv/dev
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.PHONY: demo test check bench docs figures
+.PHONY: demo test test-all check bench docs figures

@@ -34,6 +34,7 @@ def test_who_is_asked_for_does_the_work() -> None:
         read_engine({**ASKED, "address": "here:1"})
 
 
+@pytest.mark.long
 def test_a_cut_by_two_workers_has_the_bytes_of_one_by_none(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

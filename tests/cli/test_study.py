@@ -10,6 +10,7 @@ from command_line import piqa_at_ppm, run
 pytestmark = pytest.mark.usefixtures("quick_ceilings")
 
 
+@pytest.mark.long
 def test_the_command_runs_workers_and_goes_on(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """The real thing: a worker process, lines where there is no terminal, tables, a report."""
     out = tmp_path / "out"

@@ -16,6 +16,7 @@ from widthwise.errors import OutputError
 from widthwise.io import check_overwrite, new_folder, new_once
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["fresh", "replace"])
 def test_killed_at_any_step_the_result_is_whole_or_absent(
     mode: str, saved: Path, tmp_path: Path

@@ -61,6 +61,7 @@ def test_a_worker_process_that_is_killed_costs_nothing(
     assert "SIGKILL" in again[0]
 
 
+@pytest.mark.long
 def test_a_cluster_that_loses_a_node_gives_the_same_records(
     undisturbed: list[Record],
     tiny_checkpoint: Path,
@@ -95,6 +96,7 @@ def test_a_cluster_that_loses_a_node_gives_the_same_records(
     assert any(isinstance(event, Retrying) for event in seen)
 
 
+@pytest.mark.long
 def test_a_search_for_small_networks_is_the_same_on_a_cluster(tmp_path: Path) -> None:
     """Networks drawn, trained and judged by two actors, and by this process."""
     ray = pytest.importorskip("ray", reason="the package ray is not installed")

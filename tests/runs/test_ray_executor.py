@@ -29,6 +29,8 @@ from widthwise.runs import (
 # Read when Ray is imported: bind to 127.0.0.1 and not to all addresses.
 os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+pytestmark = pytest.mark.long
 ray = pytest.importorskip("ray", reason="the package ray is not installed")
 
 SOON = {  # a dead node is noticed within a second, by default it takes some fifteen

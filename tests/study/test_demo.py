@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from killing import command_killed_at
 
 from widthwise.errors import OutputError, RunError
 from widthwise.runs import RunFolder
@@ -45,25 +41,15 @@ def whole(tiny_checkpoint: Path, tmp_path_factory: Any) -> list[Record]:
     return run(tmp_path_factory.mktemp("whole"), tiny_checkpoint).records
 
 
+@pytest.mark.long
 @pytest.mark.demo
 def test_killed_demos_go_on_and_end_with_the_same_records(
     whole: list[Record], tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "killed"
     for records_before_kill in (1, 2 * NETWORKS + 1):  # the sizes, and the first pass
-        child = subprocess.Popen(
-            [sys.executable, "-m", "widthwise", "demo", tiny_checkpoint, "-o", out, *SMALL],
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        file = out / "records.jsonl"
-        while not file.exists() or file.read_bytes().count(b"\n") < records_before_kill:
-            assert child.poll() is None, "the demo ended before it could be killed"
-            time.sleep(0.01)
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        with open(file, "ab") as torn:
-            torn.write(b'{"cell": "half a li')
+        words = ["demo", tiny_checkpoint, "-o", out, *SMALL]
+        command_killed_at(out / "records.jsonl", records_before_kill, words)
     resumed = run(out, tiny_checkpoint).records
     assert len(resumed) == CELLS
     assert numbers(resumed) == numbers(whole)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from study_runs import numbers
 
 from widthwise.study import load, read_study
@@ -14,6 +15,7 @@ from widthwise.study import load, read_study
 KILLS = 50
 
 
+@pytest.mark.long
 def test_a_study_killed_at_random_moments_leaves_the_same_records(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

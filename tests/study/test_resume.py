@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from harness_data import PIQA, write_rows
+from killing import command_killed_at
 from sweep_runs import NAMES, TASKS, answers, numbers, run, settings_of
 
 from widthwise.errors import OutputError, RunError
@@ -154,6 +150,7 @@ def test_a_second_run_in_a_folder_is_refused(tiny_checkpoint: Path, tmp_path: Pa
 KILLS = (2, 11, 19)  # records of 25: while counting or loading, among piqa and among prose
 
 
+@pytest.mark.long
 def test_killed_sweeps_go_on_and_end_with_the_same_records(
     whole: Any, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -166,18 +163,7 @@ def test_killed_sweeps_go_on_and_end_with_the_same_records(
     words += ["--max-new-tokens", "6", "--dtype", "float32", "-o", str(tmp_path / "out")]
     file = tmp_path / "out" / "records.jsonl"
     for wanted in KILLS:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "widthwise", "evaluate", tiny_checkpoint, *words],
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        while not file.exists() or file.read_bytes().count(b"\n") < wanted:
-            assert child.poll() is None, "the sweep ended before it could be killed"
-            time.sleep(0.005)
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
-        with open(file, "ab") as torn:
-            torn.write(b'{"cell": "half a li')
+        command_killed_at(file, wanted, ["evaluate", tiny_checkpoint, *words])
     resumed = run(tmp_path / "out", settings_of(tiny_checkpoint))
     assert numbers(resumed) == numbers(records)
     lines = Counter(cells(file))

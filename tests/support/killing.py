@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -47,3 +50,27 @@ def _killed(prepare: Callable[[], object], work: Callable[[], object], by: int) 
             os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == -by
+
+
+_DIES = """
+import os, signal, sys
+from widthwise.cli import main
+_, path, lines, *words = sys.argv
+
+def count(event, args):
+    if event == "open" and str(args[0]) == path and str(args[1]).startswith("a"):
+        if os.path.exists(path) and open(path, "rb").read().count(b"\\n") >= int(lines):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(count)
+main(words)
+"""
+
+
+def command_killed_at(file: Path, lines: int, words: Sequence[object]) -> None:
+    """Run a command that is killed as it is about to add to a file of so many lines or more."""
+    command = [sys.executable, "-c", _DIES, file, str(lines), *map(str, words)]
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert ended.returncode == -signal.SIGKILL
+    with open(file, "ab") as torn:
+        torn.write(b'{"cell": "half a li')

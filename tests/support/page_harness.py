@@ -53,7 +53,7 @@ def say(page: Path, script: str, *, width: int = 1280) -> tuple[Any, list[str]]:
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     found = re.search(r'<pre id="said">(.*?)</pre>', run.stdout, re.DOTALL)
     console = [line for line in run.stderr.splitlines() if "CONSOLE" in line]

@@ -156,6 +156,7 @@ def test_a_model_in_memory_is_refused(local: Any) -> None:
         refit(model, remove="40%", align=8, text=text_of(model, 2), engine=local(2))
 
 
+@pytest.mark.long
 def test_workers_of_a_ray_cluster_give_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,4 +97,5 @@ def _write_page(study: Demo, asked: DemoSettings, deadline: float | None = None)
         title=f"How wide should {study.parent.checkpoint.name} be?",
         settings=asdict(asked),
         renewed_until=until,
+        texts=study.texts,
     )

@@ -104,6 +104,14 @@ def _some_names(value: str) -> tuple[str, ...]:
     "without a name, the one that MODEL's own files tell.",
 )
 @click.option(
+    "--prompt",
+    "prompts",
+    multiple=True,
+    metavar="TEXT",
+    help="Let MODEL and every width go on with this text, side by side on the page; may be given "
+    "several times.",
+)
+@click.option(
     "--backend",
     type=click.Choice(BACKENDS),
     default=BACKENDS[0],
@@ -164,7 +172,8 @@ def _alone(out: Path, settings: EvaluateSettings) -> list[Record]:
 
     study, records = run(partial(Evaluation, out, settings))
     title = f"What {study.parent.checkpoint.name} knows"
-    write_page(records, out / "report.html", title=title, settings=study.settings.stored)
+    stored, texts = study.settings.stored, study.texts
+    write_page(records, out / "report.html", title=title, settings=stored, texts=texts)
     print_table(records)
     for note in calibration_notes(records):
         click.echo(note, err=True)

@@ -22,7 +22,7 @@ from ..findings import (
     shown_word,
 )
 from ..stats import grouped
-from ..study import CONTROL, Record, StoredStudy, is_control
+from ..study import CONTROL, Continuation, Record, StoredStudy, is_control
 from .cost_table import is_cost_record
 from .score_table import TaskScores, scores_of
 
@@ -43,6 +43,7 @@ class ModelResults:
         settings: That the study was begun with.
         source: Its folder or file; None for records that were handed over.
         pending: How many of the study's cells have no record yet.
+        texts: What its networks wrote after prompts.
         heading: The name where a page shows several; empty where this one is alone.
     """
 
@@ -54,6 +55,7 @@ class ModelResults:
     settings: Mapping[str, Any]
     source: Path | None = None
     pending: int = 0
+    texts: tuple[Continuation, ...] = ()
     heading: str = ""
 
     def headed(self, note: str) -> str:
@@ -131,7 +133,12 @@ def results_of(studies: Sequence[StoredStudy]) -> tuple[ModelResults, ...]:
                 name = f"{name}: {model}"
             results.append(
                 model_results(
-                    records, name, study.settings, source=study.path, pending=study.pending
+                    records,
+                    name,
+                    study.settings,
+                    source=study.path,
+                    pending=study.pending,
+                    texts=[text for text in study.texts if text.model == model],
                 )
             )
     if len(results) < 2:
@@ -146,6 +153,7 @@ def model_results(
     *,
     source: Path | None = None,
     pending: int = 0,
+    texts: Sequence[Continuation] = (),
 ) -> ModelResults:
     """Records of one model, sorted out: what contradicts itself is left out with a sentence."""
     kept, conflicts = _without_conflicts(records)
@@ -159,6 +167,7 @@ def model_results(
         settings=settings,
         source=source,
         pending=pending,
+        texts=tuple(texts),
     )
 
 

@@ -40,6 +40,21 @@ class Detail:
     table: Table | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A text beside others that begin alike.
+
+    Attributes:
+        name: Who wrote it.
+        shared: Its beginning, as far as it is like that of the first of them.
+        rest: What follows.
+    """
+
+    name: str
+    shared: str
+    rest: str
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sheet:
     """A large figure that has a width of its own.
@@ -67,6 +82,7 @@ class Block:
         is_large: Whether the figures are larger.
         choices: Figures by what a reader chooses; one choice is shown at a time.
         sheet: A large figure alone.
+        passages: Texts beside each other.
         sentences: Text.
         tables: Tables under their titles.
         is_folded: Whether a reader opens tables one by one.
@@ -86,6 +102,7 @@ class Block:
     is_large: bool = False
     choices: Sequence[tuple[str, Sequence[Panel]]] = ()
     sheet: Sheet | None = None
+    passages: Sequence[Passage] = ()
     sentences: Sequence[str] = ()
     tables: Sequence[Table] = ()
     is_folded: bool = False

@@ -19,7 +19,7 @@ from ..findings import (
     network_of,
 )
 from ..stats import counted, grouped
-from ..study import CONTROL, Record, StoredStudy
+from ..study import CONTROL, Continuation, Record, StoredStudy
 from .answers import answers_of, other_grids
 from .cost_section import cost_section
 from .csv_links import data_link
@@ -36,6 +36,7 @@ from .study_comparison import ScoreComparison, compare
 from .study_tables import comparison_table, network_table, score_table
 from .styles import style_in, style_of
 from .svg import css_color
+from .texts_section import texts_section
 
 _UNFINISHED = (
     "More items are being asked: this page draws itself anew while they come, and intervals get "
@@ -78,6 +79,7 @@ def write_page(
     title: str,
     settings: Mapping[str, Any],
     renewed_until: float | None = None,
+    texts: Sequence[Continuation] = (),
 ) -> None:
     """Write the report of one model's records; an existing file is replaced in one step.
 
@@ -87,13 +89,14 @@ def write_page(
         title: Heading of the page.
         settings: What the reader should know about the run beside what the records say.
         renewed_until: As of `Page`; the page says then that more is to come.
+        texts: What networks wrote after prompts.
 
     Raises:
         RunError: No records, or records that do not belong together (see `build_grid`).
         OutputError: The file cannot be written.
     """
     grid = build_grid(records)
-    page = study_page([model_results(records, grid.model, settings)], title)
+    page = study_page([model_results(records, grid.model, settings, texts=texts)], title)
     if renewed_until is not None:
         page = replace(page, renewed_until=renewed_until, warnings=[_UNFINISHED, *page.warnings])
     page.write(path)
@@ -152,6 +155,7 @@ def _sections(
             about=_SCORES,
             blocks=_quality_blocks(results),
         ),
+        texts_section(results),
         *_findings_sections(findings, results),
         Section(
             key="numbers",

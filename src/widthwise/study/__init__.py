@@ -1,6 +1,7 @@
 """Studies: cells that are measured once, and the records they leave."""
 
 from .calibration_stage import CALIBRATING, calibration_notes
+from .continuations import Continuation
 from .cost_settings import CostSettings, neighbour_widths
 from .cost_study import CostStudy
 from .demo import CRITERIA, QUESTIONS, TEXT, Demo, DemoSettings
@@ -25,6 +26,7 @@ __all__ = [
     "QUESTIONS",
     "REFIT",
     "TEXT",
+    "Continuation",
     "CostSettings",
     "CostStudy",
     "Demo",

@@ -16,6 +16,7 @@ from ..io import TORCH_DTYPES, free_bytes
 from ..prune import plan_of, prune_checkpoint
 from ..runs import ProgressCallback
 from ..stats import median_with_error
+from .continuations import PROMPTS
 from .evaluate_settings import EvaluateSettings
 from .evaluation import Evaluation
 from .growing_scores import GrowingScores
@@ -113,6 +114,7 @@ class Demo(Evaluation):
                 criteria=CRITERIA,
                 limit=_MOST_ITEMS,
                 device="cpu",
+                prompts=PROMPTS,
             ),
             on_record=on_record,
             on_progress=lambda _, label: self._tell(label),
@@ -149,6 +151,7 @@ class Demo(Evaluation):
             if number == 1:
                 self._on_pass(number)
                 self._measure_speed()
+                self.write_texts()
         self.more = next(filter(None, (scores.missing(counts) for counts in PASSES)), {})
         self.more_seconds = scores.seconds(self.more)
         self._report(1.0, "done")

@@ -39,6 +39,7 @@ class EvaluateSettings:
         calibration: Text that calibrated criteria use, as `calibrate` takes it: a file, a folder
             or a data set of the hub; None for the embedded one.
         tokens: Most tokens of it, half of them held out.
+        prompts: Texts that every network goes on with, to be read; they change no number.
 
     Raises:
         RunError: No task, an unknown backend, or one that cannot take a calibrated criterion.
@@ -62,12 +63,17 @@ class EvaluateSettings:
     backend: str = "widthwise"
     calibration: str | None = None
     tokens: int = TOKENS
+    prompts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.tasks:
             raise RunError("a sweep must have at least one task or suite; got none")
         if self.backend not in BACKENDS:
             raise RunError(f"backend must be one of {', '.join(BACKENDS)}; got {self.backend!r}")
+        if self.prompts and self.backend != BACKENDS[0]:
+            raise RunError(f"backend {self.backend} goes on with no prompts: leave them out")
+        if not all(prompt.strip() for prompt in self.prompts):
+            raise RunError("a prompt must hold a word; got an empty one")
         for criterion in self.criteria:
             check_criterion(criterion, self.seed)
         for asked in self.widths:
@@ -84,8 +90,11 @@ class EvaluateSettings:
 
     @property
     def stored(self) -> dict[str, Any]:
-        """The settings as a study keeps them: calibration text only where it has a say."""
-        return stored_settings(asdict(self))
+        """The settings as a study keeps them: calibration text only where it has a say, and no
+        prompts, which may be others each time."""
+        settings = asdict(self)
+        del settings["prompts"]
+        return stored_settings(settings)
 
     def check(self) -> None:
         """Refuse what can be refused without the model and without documents.

@@ -15,6 +15,7 @@ from ..evaluate import Task, TaskAnswer, sequential_answers
 from ..runs import ProgressCallback, Run, WorkUnit
 from .asking import Asking
 from .cell_study import CellStudy
+from .continuations import Continuation, continuations_in, write_continuations
 from .dense_model import DenseModel, ModelFiles, checked_device, with_place
 from .evaluate_settings import EvaluateSettings
 from .records import Record
@@ -109,6 +110,7 @@ class Evaluation(CellStudy):
 
     def _measure(self) -> None:
         self.evaluate()
+        self.write_texts()
         self.on_progress(1.0, "done")
 
     def _counted(self) -> Iterator[Record]:
@@ -129,6 +131,19 @@ class Evaluation(CellStudy):
             self.on_progress(0.0, "loading the model")
             self.scorer.try_out(self.networks[0])  # no cell could tell better that it cannot be
         run.do_here(self._score, self.on_progress)
+
+    def write_texts(self) -> None:
+        """Have every network go on with the prompts, as far as it has not."""
+        folder, told = self.store.folder.path, lambda label: self.on_progress(1.0, label)
+        write_continuations(folder, self.scorer, self.networks, self.settings.prompts, told)
+
+    @property
+    def texts(self) -> tuple[Continuation, ...]:
+        """What networks wrote after the prompts that are asked for now."""
+        found = continuations_in(self.store.folder.path)
+        places = {(network.criterion, network.asked) for network in self.networks}
+        prompts = self.settings.prompts
+        return tuple(t for t in found if t.prompt in prompts and (t.criterion, t.asked) in places)
 
     def is_done(self, network: Variant, quantity: str) -> bool:
         """Whether this cell is measured; one whose value is missing is tried again."""

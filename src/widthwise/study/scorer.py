@@ -133,7 +133,7 @@ class Scorer:
                 cannot be loaded.
         """
         if self.settings.backend != "vllm":  # which loads it in another process
-            with self._open(network):
+            with self.opened(network):
                 pass
 
     def key(self, network: Variant, quantity: str) -> str:
@@ -219,7 +219,7 @@ class Scorer:
     ) -> tuple[TaskAnswer, ...]:
         """The same; where the dense model fails, nothing is compared with it on this task."""
         requests = len(task.requests)
-        with self._open(network) as lm:
+        with self.opened(network) as lm:
             lm.watch = watch
             lm.on_done = lambda done: on_share(min(1.0, done / requests))
             try:
@@ -301,7 +301,7 @@ class Scorer:
         return ScoreResult(record=record, answers=tuple(score.answers))
 
     @contextmanager
-    def _open(self, network: Variant) -> Iterator[Any]:
+    def opened(self, network: Variant) -> Iterator[Any]:
         """The language model of a network, while open."""
         if self.settings.backend == "vllm":
             folder, dtype = self._written(network), str(self.parent.dtype)

@@ -11,6 +11,7 @@ from typing import Any
 from .. import __version__
 from ..errors import RunError
 from ..runs import HELD, RECORDS, SETTINGS, read_settings, records_in
+from .continuations import Continuation, continuations_in
 from .records import Record, is_newer, load
 from .variant import DEFAULT_CRITERIA
 
@@ -26,12 +27,14 @@ class StoredStudy:
         settings: Settings of the study; none for a file of records alone.
         records: Records of its cells, in the order in which they were first measured.
         pending: Number of its cells that have no record yet.
+        texts: What its networks wrote after prompts.
     """
 
     path: Path
     settings: Mapping[str, Any]
     records: tuple[Record, ...]
     pending: int
+    texts: tuple[Continuation, ...] = ()
 
     @property
     def name(self) -> str:
@@ -65,7 +68,13 @@ def read_study(path: str | Path) -> StoredStudy:
     if not records:
         raise RunError(f"{path} holds no records yet: run the study first")
     pending = 0 if keys is None else len(set(keys) - {record.cell for record in records})
-    return StoredStudy(path=path, settings=settings, records=tuple(records), pending=pending)
+    return StoredStudy(
+        path=path,
+        settings=settings,
+        records=tuple(records),
+        pending=pending,
+        texts=() if path.is_file() else continuations_in(path),
+    )
 
 
 def usual_criteria(folder: Path) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ def test_readme_python_runs(elsewhere: Path) -> None:
         assert out.getvalue() == "816\n"
 
 
+@pytest.mark.long
 @pytest.mark.demo
 def test_the_example_of_a_study_runs(elsewhere: Path) -> None:
     (block,) = blocks("python", (ROOT / "docs" / "study.md").read_text(encoding="utf8"))

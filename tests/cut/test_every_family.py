@@ -23,6 +23,13 @@ SOME = (
     "qwen3_5_moe",
 )
 HYBRIDS = "qwen3_5_text", "olmo_hybrid", "lfm2", "falcon_h1", "bamba", "granitemoehybrid-dense"
+# Of each kind one that is refitted also where long tests are left out: each takes half a second.
+KINDS = {"llama", "phi3", "gemma3", "gemma4", "t5", "modernbert", *SOME, *HYBRIDS}
+REFITTED = [
+    pytest.param(each, marks=() if each in KINDS else pytest.mark.long)
+    for each in FAMILIES
+    if each not in NO_REFIT
+]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -48,7 +55,7 @@ def test_costs_of_a_hybrid_are_measured(family: str, tmp_path: Path) -> None:
     check_measure(family, tmp_path)
 
 
-@pytest.mark.parametrize("family", [each for each in FAMILIES if each not in NO_REFIT])
+@pytest.mark.parametrize("family", REFITTED)
 def test_a_family_is_refitted(family: str, tmp_path: Path) -> None:
     check_refit(family, tmp_path)
 

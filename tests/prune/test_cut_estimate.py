@@ -91,6 +91,7 @@ def test_products_are_those_of_real_widths_by_layers() -> None:
     assert found.work.factors == 2 * alone.work.factors
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stays", [True, False])
 def test_products_of_scales_are_those_of_real_ones(
     stays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -39,6 +39,7 @@ def after(done: int, act: Callable[[], None], seen: list[Event]) -> Callable[[Ev
     return on_event
 
 
+@pytest.mark.long
 def test_a_worker_process_that_is_killed_costs_nothing(
     undisturbed: list[Record], tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

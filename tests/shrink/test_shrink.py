@@ -79,6 +79,7 @@ def test_an_interrupted_shrink_goes_on_with_the_next_stage(
     assert kept.stat().st_ino == before.st_ino
 
 
+@pytest.mark.long
 @pytest.mark.demo
 def test_too_few_minutes_leave_the_cut_as_it_is_and_a_gguf_file_fits(
     text: Path, tiny_checkpoint: Path, tmp_path: Path

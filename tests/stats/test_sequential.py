@@ -66,6 +66,7 @@ def test_money_against_the_true_mean_is_a_martingale() -> None:
         np.testing.assert_allclose(average, 1, rtol=1e-12)  # rounding of 512 sums
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("source", "confidence"),
     [("answers", 0.95), ("answers", 0.5), ("rare", 0.95), ("continuous", 0.5)],

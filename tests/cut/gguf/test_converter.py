@@ -102,6 +102,7 @@ def sharded(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
 
+@pytest.mark.long
 @pytest.mark.demo
 @pytest.mark.parametrize("arrange", [lambda _: None, named_in_config, sharded])
 def test_other_weights_that_lie_in_the_folder_are_not_read(

@@ -47,6 +47,7 @@ def uneven(dense: Path) -> Plan:
     return Plan(**{**vars(plan), "keep": (plan.keep[0], plan.keep[1][:8], plan.keep[2][:24])})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", ["llama", "qwen2", "gemma3_text", "qwen2_moe"])
 def test_llama_cpp_writes_what_transformers_writes(family: str, tmp_path: Path) -> None:
     check_gguf(family, tmp_path)
@@ -74,6 +75,7 @@ def test_layers_that_zeros_pad_are_written_in_their_own_width(dense: Path, tmp_p
     assert max(abs(a - b) for (_, a), (_, b) in zip(found, expected, strict=True)) < CLOSE
 
 
+@pytest.mark.long
 def test_a_compact_checkpoint_becomes_the_same_file_as_a_padded_one(
     dense: Path, tmp_path: Path
 ) -> None:
@@ -96,6 +98,7 @@ def test_several_widths_of_a_family_that_has_one_in_llama_cpp_are_refused(tmp_pa
     assert not (tmp_path / "out.gguf").exists()
 
 
+@pytest.mark.long
 def test_types_with_blocks_are_those_of_llama_cpp_and_hold_the_numbers(
     dense: Path, tmp_path: Path
 ) -> None:
@@ -119,6 +122,7 @@ def test_types_with_blocks_are_those_of_llama_cpp_and_hold_the_numbers(
     assert len(greedy_of_file(tmp_path / "small.gguf", PROMPT)) > 0
 
 
+@pytest.mark.long
 def test_a_larger_result_is_said_before_it_is_written(
     dense: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -189,6 +193,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         assert torch.equal(again.rows(name, 0, 1), stored.rows(name, 0, 1).bfloat16())
 
 
+@pytest.mark.long
 def test_a_killed_export_leaves_nothing_that_the_next_one_minds(
     dense: Path, tmp_path: Path
 ) -> None:

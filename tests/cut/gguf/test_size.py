@@ -13,6 +13,7 @@ from widthwise.cut.gguf import block_width, export_gguf, most_export_bytes, most
 pytestmark = pytest.mark.demo  # the words are those of SmolLM2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("file_type", ["f16", "q8_0", "q4_k_m"])
 def test_a_file_is_never_larger_than_told_and_little_smaller(
     file_type: str, tmp_path: Path

@@ -320,6 +320,7 @@ def test_where_llama_cpp_reads_one_width_zeros_fill_narrower_layers_up(
     assert abs(found[0][1] - expected[0][1]) < CLOSE
 
 
+@pytest.mark.long
 @pytest.mark.demo
 @pytest.mark.parametrize("family", ["mixtral", "qwen2_moe"])
 def test_each_expert_of_a_mixture_is_cut(family: str, tmp_path: Path) -> None:

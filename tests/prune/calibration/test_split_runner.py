@@ -124,6 +124,7 @@ def test_workers_without_a_batch_are_left_out_and_told(local: Any, tmp_path: Pat
     assert told[0] == "2 of 5 workers have something to do, as the text is run in 2 batches."
 
 
+@pytest.mark.long
 def test_what_a_lost_worker_leaves_is_gone_on_with(local: Any, tmp_path: Path) -> None:
     """It is killed behind the first layer; what was done is not done again."""
     folder, work = tmp_path / "model", tmp_path / "work"

@@ -108,6 +108,7 @@ IFEVAL = {
 }
 
 
+@pytest.mark.long
 @real_data
 def test_ifeval_answerers_are_those_of_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     task = real("ifeval")

@@ -149,6 +149,7 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluator, "add_env_info", lambda results: None)
 
 
+@pytest.mark.long
 @real_data
 @pytest.mark.usefixtures("cache", "no_report")
 def test_requests_are_those_of_simple_evaluate(tmp_path: Path) -> None:

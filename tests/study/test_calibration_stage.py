@@ -57,6 +57,7 @@ def whole(tiny_checkpoint: Path, tmp_path_factory: Any) -> tuple[Path, dict[tupl
     return folder, run(folder, settings_of(tiny_checkpoint, **ASK, **ALL))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "network", [("activation+refit", "1.4x"), ("activation", "40%"), ("ppm_activation", "40%")]
 )
@@ -148,6 +149,7 @@ def cuts_of(folder: Path, model: Path, criterion: str = "activation+refit", **ch
     return sweep.scorer.calibrated.cuts(Variant(criterion, "40%"), lambda *_: None)
 
 
+@pytest.mark.long
 def test_a_calibration_serves_all_widths_and_later_runs(
     tiny_checkpoint: Path, tmp_path: Path, made: list[tuple[str, int]]
 ) -> None:
@@ -207,6 +209,7 @@ def test_criteria_may_be_added_to_a_folder_that_had_none(
     assert run(tmp_path, settings_of(tiny_checkpoint, **PROSE)) == after
 
 
+@pytest.mark.long
 def test_workers_that_begin_together_calibrate_once(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """Two processes on one folder: one file, and the numbers of a study in one process."""
     settings = study_settings_of(tiny_checkpoint, **{**PROSE, "criteria": ("activation+refit",)})
@@ -233,6 +236,7 @@ def test_without_the_folder_of_the_study_each_keeps_its_own(
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.long
 def test_a_calibration_that_fails_is_a_reason_and_not_tried_for_each_cell(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ def test_the_same_items_meet_every_width(whole: list[Record]) -> None:
         assert len({(r.floor, r.floor_items, r.settings["documents"]) for r in column}) == 1
 
 
+@pytest.mark.long
 @pytest.mark.demo
 def test_more_time_asks_more_of_the_same_items(
     whole: list[Record], tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -84,6 +85,7 @@ def test_more_time_asks_more_of_the_same_items(
         assert record.items[:4] == first[record.criterion, record.asked, "sciq"].items
 
 
+@pytest.mark.long
 @pytest.mark.demo
 def test_a_demo_that_ended_is_gone_on_with_in_the_next_one(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -40,6 +40,7 @@ def whole(tiny_checkpoint: Path, tmp_path_factory: Any) -> tuple[Path, dict[tupl
     return folder, run(folder, settings_of(tiny_checkpoint))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("network", [("ppm", "1.4x"), ("random", "40%")])
 def test_a_width_is_the_checkpoint_of_that_width(
     network: tuple[str, str], whole: Any, tiny_checkpoint: Path, tmp_path: Path

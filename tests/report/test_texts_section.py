@@ -28,7 +28,7 @@ def text(
 
 
 @pytest.mark.parametrize(
-    ("written", "dense", "shared", "rest"),
+    ("written", "first", "shared", "rest"),
     [
         (" is blue and", " is blue and", " is blue and", ""),
         (" is blue and", " is blond", " is ", "blue and"),  # a word is not parted
@@ -39,15 +39,14 @@ def text(
     ],
 )
 def test_a_text_is_parted_where_it_begins_to_differ(
-    written: str, dense: str | None, shared: str, rest: str
+    written: str, first: str | None, shared: str, rest: str
 ) -> None:
-    found = passage(text(written), dense)
+    found = passage("ppm 2.39x", text(written), first)
     assert (found.name, found.shared, found.rest) == ("ppm 2.39x", shared, rest)
 
 
-def test_dense_is_whole_and_what_is_missing_says_why() -> None:
-    assert passage(text(" is blue", None), " is blue").rest == " is blue"
-    assert passage(text(None), " is blue").rest == "missing: no room"
+def test_what_is_missing_says_why() -> None:
+    assert passage("ppm", text(None), " is blue").rest == "missing: no room"
 
 
 def test_the_page_shows_them_by_prompt(tmp_path: Path) -> None:

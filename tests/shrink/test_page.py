@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from widthwise.shrink import ShrinkResult
 from widthwise.shrink.page import shrink_page
+from widthwise.study import PROMPTS
 
 
 def test_the_readme_is_one_screen_that_says_all(shrunk: tuple[ShrinkResult, list[str]]) -> None:
@@ -22,8 +23,17 @@ def test_the_page_answers_first_and_has_every_number(
     result, _ = shrunk
     page = shrink_page(result)
     assert page.answer[0] == result.verdict
-    assert [section.key for section in page.sections] == ["lost", "costs", "provenance"]
+    assert [section.key for section in page.sections] == ["lost", "costs", "texts", "provenance"]
     html = (result.folder / "report.html").read_text(encoding="utf8")
     assert "<title>" in html
     for row in (*result.table.rows, *result.speed_table.rows):
         assert row[0] in html
+
+
+def test_the_page_shows_what_both_write(shrunk: tuple[ShrinkResult, list[str]]) -> None:
+    result, _ = shrunk
+    texts = next(section for section in shrink_page(result).sections if section.key == "texts")
+    assert [block.heading for block in texts.blocks] == list(PROMPTS)
+    for block in texts.blocks:
+        assert [passage.name for passage in block.passages] == ["before", "after"]
+        assert all(passage.shared + passage.rest for passage in block.passages)

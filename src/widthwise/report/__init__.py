@@ -22,6 +22,7 @@ from .score_table import (
 from .study_page import write_page, write_report
 from .styles import CRITERION_STYLE, Style
 from .svg import standalone_svg_uri, to_svg
+from .texts_section import written_section
 
 __all__ = [
     "BESIDE_CONTROL",
@@ -64,4 +65,5 @@ __all__ = [
     "write_page",
     "write_report",
     "write_whole",
+    "written_section",
 ]

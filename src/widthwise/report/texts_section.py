@@ -1,4 +1,4 @@
-"""Texts that networks wrote after the same prompts, and where they begin to differ from dense's."""
+"""Texts that networks wrote after the same prompts, and where they begin to differ ."""
 
 from __future__ import annotations
 
@@ -13,48 +13,46 @@ from .page import Block, Passage, Section
 
 _NEW_LINES = re.compile(r"\s*\n\s*")
 _ABOUT = (
-    "What each network writes after a prompt, the likeliest token each time; faint as long as it "
-    "is what the dense model writes; ¶ is a new line. A few texts show what a number means; they "
-    "prove nothing."
+    "What each network writes after a prompt, the likeliest token each time. Faint is what the "
+    "first one writes as well, up to where they begin to differ; ¶ is a new line. A few texts show "
+    "what a number means; they prove nothing."
 )
 
 
 def texts_section(results: Sequence[ModelResults]) -> Section:
-    """The section; empty where nothing was written."""
-    blocks = [block for result in results for block in _blocks(result)]
+    """The texts of all studies, prompt by prompt; empty where nothing was written."""
+    named = [(result.headed(_label(text)), text) for result in results for text in result.texts]
+    return written_section(named)
+
+
+def written_section(texts: Sequence[tuple[str, Continuation]]) -> Section:
+    """A section of texts with the names of who wrote them; the first after each prompt is the one
+    that the others are compared with."""
+    by_prompt = grouped((text.prompt, (name, text)) for name, text in texts)
+    blocks = [
+        Block(
+            heading=prompt,
+            passages=[passage(name, text, group[0][1].text) for name, text in group],
+        )
+        for prompt, group in by_prompt.items()
+    ]
     return Section(key="texts", title="What it writes", link="Texts", about=_ABOUT, blocks=blocks)
 
 
-def _blocks(result: ModelResults) -> list[Block]:
-    by_prompt = grouped((text.prompt, text) for text in result.texts)
-    return [
-        Block(
-            heading=result.headed(prompt),
-            passages=[passage(text, _of_dense(texts)) for text in texts],
-        )
-        for prompt, texts in by_prompt.items()
-    ]
-
-
-def _of_dense(texts: Sequence[Continuation]) -> str | None:
-    return next((each.text for each in texts if each.criterion is None), None)
-
-
-def passage(written: Continuation, dense: str | None) -> Passage:
-    """A text, parted where it begins to differ from the dense model's, at the end of a word."""
-    name = "dense"
-    if written.criterion is not None:
-        name = f"{written.criterion} {written.expansion_ratio:.2f}x"
+def passage(name: str, written: Continuation, first: str | None) -> Passage:
+    """A text, parted where it begins to differ from the first one, at the end of a word."""
     if written.text is None:
         return Passage(name=name, shared="", rest=f"missing: {written.reason}")
-    if written.criterion is None or dense is None:
-        return Passage(name=name, shared="", rest=_on_a_line(written.text))
-    pairs = zip(written.text, dense, strict=False)
+    pairs = zip(written.text, first or "", strict=False)
     shared = "".join(own for own, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    if len(shared) < max(len(written.text), len(dense)):
+    if len(shared) < max(len(written.text), len(first or "")):
         shared = shared[: shared.rfind(" ") + 1]
     rest = written.text[len(shared) :]
     return Passage(name=name, shared=_on_a_line(shared), rest=_on_a_line(rest))
+
+
+def _label(text: Continuation) -> str:
+    return f"{text.criterion} {text.expansion_ratio:.2f}x" if text.criterion else "dense"
 
 
 def _on_a_line(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..cut.checkpoint import loading_code
 from ..findings import Table
 from ..io import write_text
-from ..report import Block, Page, Section, provenance_section
+from ..report import Block, Page, Section, provenance_section, written_section
 from ..stats import number, percent
 from .result import ShrinkResult
 
@@ -119,6 +119,7 @@ def shrink_page(result: ShrinkResult) -> Page:
                 link="What it costs",
                 blocks=[Block(tables=tables)],
             ),
+            written_section(result.texts),
             provenance_section([("", facts)]),
         ],
     )

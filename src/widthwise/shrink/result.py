@@ -23,7 +23,7 @@ from ..stats import (
     percent,
     unit_text,
 )
-from ..study import Quantity, Record, read_study
+from ..study import Continuation, Quantity, Record, read_study
 from .plan import ShrinkPlan
 from .settings import ShrinkSettings
 from .stages import FinishedStage
@@ -115,6 +115,13 @@ class ShrinkResult:
             read_study(self.folder / place).records for place in (ITEMS_BEFORE, ITEMS_AFTER)
         )
         return tuple(task_pairs(after, before))
+
+    @cached_property
+    def texts(self) -> tuple[tuple[str, Continuation], ...]:
+        """What both models wrote after the same prompts: when, and the text."""
+        places = {"before": ITEMS_BEFORE, "after": ITEMS_AFTER}
+        studies = {when: read_study(self.folder / place) for when, place in places.items()}
+        return tuple((when, text) for when, study in studies.items() for text in study.texts)
 
     @cached_property
     def speeds(self) -> tuple[SpeedRatio, ...]:

@@ -11,7 +11,7 @@ from ..cut.checkpoint import stored_dtype
 from ..cut.gguf import check_file_type
 from ..errors import RunError
 from ..prune.calibration import check_source
-from ..study import EvaluateSettings, checked_device
+from ..study import PROMPTS, EvaluateSettings, checked_device
 from .goal import Goal
 
 # Of the embedded data, what small models beat a trivial answerer at.
@@ -97,6 +97,7 @@ class ShrinkSettings:
             dtype=dtype,
             device=self.device,
             data=self.data,
+            prompts=PROMPTS,
         )
 
     def check(self) -> None:

@@ -1,7 +1,7 @@
 """Studies: cells that are measured once, and the records they leave."""
 
 from .calibration_stage import CALIBRATING, calibration_notes
-from .continuations import Continuation
+from .continuations import PROMPTS, Continuation
 from .cost_settings import CostSettings, neighbour_widths
 from .cost_study import CostStudy
 from .demo import CRITERIA, QUESTIONS, TEXT, Demo, DemoSettings
@@ -22,6 +22,7 @@ __all__ = [
     "CRITERIA",
     "DEFAULT_CRITERIA",
     "NOT_ASKED",
+    "PROMPTS",
     "QUANTITY_NAMES",
     "QUESTIONS",
     "REFIT",

@@ -13,7 +13,7 @@ from families import HIDDEN, LAYERS, WIDTH, tokens
 from llava_models import TEXT, VISION, llava
 
 from widthwise import make_plan, prune_checkpoint
-from widthwise.arch import read_architecture, text_config, text_path
+from widthwise.arch import read_architecture, text_config, text_path, text_value
 from widthwise.cut.checkpoint import Checkpoint
 from widthwise.errors import CheckpointError, UnsupportedModelError
 from widthwise.io import TensorSpec
@@ -138,3 +138,21 @@ def test_settings_that_the_class_refuses_are_a_fault_of_the_config(llama: Any) -
     config = {"model_type": "llava", "text_config": {**text, "num_attention_heads": "many"}}
     with pytest.raises(CheckpointError, match=r"config\.json: transformers cannot read it as lla"):
         read_architecture(config, stored(llama))
+
+
+def test_a_class_fills_in_a_config_once_for_all_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And anew for a config that differs, also where it is the same object."""
+    made: list[Any] = []
+    own = hf.MistralConfig.from_dict.__func__
+
+    def counted(kind: Any, config: Any) -> Any:
+        made.append(config)
+        return own(kind, config)
+
+    monkeypatch.setattr(hf.MistralConfig, "from_dict", classmethod(counted))
+    config = {"model_type": "mistral", "hidden_size": 24}
+    stated = [text_value(config, key) for key in ("num_hidden_layers", "rms_norm_eps")]
+    assert (stated, len(made)) == ([32, 1e-6], 1)
+    config["hidden_size"] = 48
+    assert text_value(config, "num_hidden_layers") == 32
+    assert len(made) == 2

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers as hf
 from killing import command_killed_at
 
 from widthwise.errors import OutputError, RunError
@@ -97,6 +98,22 @@ def test_a_demo_that_ended_is_gone_on_with_in_the_next_one(
     assert run(tmp_path, tiny_checkpoint, deadline=math.inf).counts == first.more
     with pytest.raises(RunError, match="started with seed 0, not 3"):
         run(tmp_path, tiny_checkpoint, seed=3)
+
+
+@pytest.mark.demo
+def test_wide_blocks_have_as_much_text_as_their_refit_needs(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = tmp_path / "wide"
+    config = hf.AutoConfig.from_pretrained(tiny_checkpoint)
+    config.update({"hidden_size": 16, "intermediate_size": 4500, "num_hidden_layers": 1})
+    config.update({"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 8})
+    hf.AutoModelForCausalLM.from_config(config).save_pretrained(wide)
+    hf.AutoTokenizer.from_pretrained(tiny_checkpoint).save_pretrained(wide)
+    monkeypatch.setattr(Demo, "_measure", lambda _: None)
+    study = run(tmp_path / "out", wide)
+    assert study.settings.tokens == 2 * 2 * 4608  # both halves, in blocks of 512
+    assert run(tmp_path / "small", tiny_checkpoint).settings.tokens == DemoSettings.tokens
 
 
 def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ from .method import (
 from .nested import Nested
 from .opened_model import OpenedModel, open_model
 from .pace import measured_pace
-from .refitting.refit import refit, refits
+from .refitting.refit import least_tokens_of, refit, refits
 from .selection import plan_of, planned_width, score_group, select
 from .sensitivity import Allocation, allowed_widths, per_layer
 from .spec import PruneOptions, PruneSpec, WidthOptions, resolve_target, spec_of
@@ -85,6 +85,7 @@ __all__ = [
     "is_refitted",
     "keep_highest",
     "kept_layers",
+    "least_tokens_of",
     "make_plan",
     "measured_pace",
     "open_model",

@@ -13,7 +13,7 @@ from .. import measure
 from ..cut import Refit
 from ..errors import WidthwiseError
 from ..io import TORCH_DTYPES, free_bytes
-from ..prune import plan_of, prune_checkpoint
+from ..prune import least_tokens_of, plan_of, prune_checkpoint
 from ..runs import ProgressCallback
 from ..stats import median_with_error
 from .continuations import PROMPTS
@@ -48,7 +48,8 @@ class DemoSettings:
 
     Attributes:
         model: Name or path of the model, as `resolve_model` takes it.
-        tokens: Tokens of the embedded calibration text, half of them held out.
+        tokens: Least number of tokens of the embedded calibration text, half of them held out; a
+            model of wide blocks takes twice as many as its refit needs.
         seed: Seed of the samples of items, of the `random` criterion and of the order of timing.
         dtype: `"bfloat16"` or `"float32"`; None for the faster of the two on this machine.
         workload: The workload to time, as `measure.workload` reads it: one prompt and the tokens
@@ -131,6 +132,11 @@ class Demo(Evaluation):
 
     def more_quantities(self, network: Variant) -> Sequence[str]:
         return SPEED if _is_timed(network) else ()
+
+    def _begin(self) -> None:
+        needed = 2 * least_tokens_of(self.parent.checkpoint.architecture)
+        self.settings = replace(self.settings, tokens=max(self.settings.tokens, needed))
+        super()._begin()
 
     def _measure(self) -> None:
         self.store.add_missing(self._counted())

@@ -33,6 +33,7 @@ def run_cell(code: str, names: dict[str, Any]) -> Any:
     return None
 
 
+@pytest.mark.long
 @pytest.mark.demo
 @pytest.mark.usefixtures("embedded")
 def test_prune_from_python(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,6 +45,7 @@ def test_prune_from_python(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert (tmp_path / "cut" / "model.safetensors").is_file()
 
 
+@pytest.mark.long
 @pytest.mark.demo
 @pytest.mark.usefixtures("embedded")
 def test_study_notebook(
@@ -69,6 +71,7 @@ def test_mup_in_twenty_lines() -> None:
     assert set(script.best_rates("mup")) == {narrow}
 
 
+@pytest.mark.long
 def test_tinynet_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     load_script("examples/tinynet_search.py").main(tmp_path)
     text = capsys.readouterr().out

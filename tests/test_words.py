@@ -17,6 +17,8 @@ from widthwise.findings import build_grid, compare_to_control
 
 words = load_script("benchmarks/words.py")
 
+pytestmark = pytest.mark.long
+
 
 def most(times: int, share: float = 0.05) -> float:
     """The largest rate that a true share still gives in 999 of 1,000 simulations."""

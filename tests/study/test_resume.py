@@ -190,6 +190,7 @@ def damaged_at(width: int | None) -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("short_steps")
 @pytest.mark.parametrize("until", [None, 0.5])
 def test_a_width_that_gives_nan_is_missing_and_tried_again(

@@ -46,6 +46,7 @@ def device(request: Any) -> Iterator[str]:
         yield name
 
 
+@pytest.mark.long
 @pytest.mark.skipif(ALONE in os.environ, reason="this is what it runs")
 def test_all_that_follows_on_the_imitated_device() -> None:
     """In a process of its own: torch knows the device until the end, and would seed it."""

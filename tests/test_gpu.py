@@ -28,6 +28,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.long
 def test_a_rehearsal_ends_whole(tmp_path: Path) -> None:
     """The shell script, and in processes of their own the model's files and a refit of it."""
     out = tmp_path / "gpu.json"

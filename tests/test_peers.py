@@ -254,6 +254,7 @@ def test_the_default_is_ahead_only_where_passages_and_seeds_show_it() -> None:
     assert "unknown" in said["once"][6]
 
 
+@pytest.mark.long
 @pytest.mark.demo
 def test_a_run_measures_what_is_not_there_yet(tmp_path: Path) -> None:
     """The real model on a few lines; the second run finds three networks and half a line."""

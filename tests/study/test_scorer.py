@@ -31,6 +31,7 @@ def aged(file: Path) -> int:
     return len(scored)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [{}, {"tasks": ("embedded:piqa",), "limit": 32, "until": 0.25}],

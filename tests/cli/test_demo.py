@@ -24,7 +24,7 @@ def test_a_demo_draws_reports_and_keeps_a_checkpoint(tiny_checkpoint: Path, tmp_
     runner = CliRunner()
     result = runner.invoke(main, ["demo", str(tiny_checkpoint), "-o", str(out), *SMALL])
     assert result.exit_code == 0, result.output
-    told = rf"after \d+ s, pass 1: prose 4 items, sciq 4 items: {out}/report\.html"
+    told = rf"after \d+ s, pass 1: prose 4 items, sciq 2 items: {out}/report\.html"
     assert re.search(told, result.stderr)
     records = load(out / "records.jsonl")
     assert len(records) == len({r.cell for r in records}) == CELLS
@@ -38,7 +38,7 @@ def test_a_demo_draws_reports_and_keeps_a_checkpoint(tiny_checkpoint: Path, tmp_
     assert "data-renewed-until" not in page  # it is finished
     folder = out / "tiny-1.47x-refitted"
     assert f"cut by activation+refit: {folder}; the README.md in it says" in result.stdout
-    assert "ask prose 4 more items and sciq 12 more items" in result.stdout
+    assert "ask prose 4 more items and sciq 14 more items" in result.stdout
     assert hf.AutoModelForCausalLM.from_pretrained(folder).config.intermediate_size == 47
     stated = json.loads(runner.invoke(main, ["inspect", str(folder)]).stdout)["refit"]
     assert (stated["criterion"], stated["verified"]) == ("activation", True)

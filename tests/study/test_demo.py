@@ -12,7 +12,7 @@ from killing import command_killed_at
 
 from widthwise.errors import OutputError, RunError
 from widthwise.runs import RunFolder
-from widthwise.study import Demo, DemoSettings, Record, demo
+from widthwise.study import PROMPTS, Demo, DemoSettings, Record, demo
 
 NETWORKS = 1 + 4 * 3  # dense, and four widths by two criteria and chance
 CELLS = NETWORKS * 4 + 5 * 2  # parameters, bytes and two tasks; two speeds of five widths
@@ -67,6 +67,18 @@ def test_the_same_items_meet_every_width(whole: list[Record]) -> None:
 
 @pytest.mark.long
 @pytest.mark.demo
+def test_dense_and_the_ends_of_each_criterion_write_texts(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    texts = run(tmp_path, tiny_checkpoint).texts
+    assert {(t.criterion, t.asked) for t in texts} == {
+        (None, "dense"),
+        *((name, asked) for name in (*demo.CRITERIA, "random") for asked in ("10%", "40%")),
+    }
+    assert {t.prompt for t in texts} == set(PROMPTS)
+
+
+@pytest.mark.demo
 def test_more_time_asks_more_of_the_same_items(
     whole: list[Record], tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +95,7 @@ def test_more_time_asks_more_of_the_same_items(
     grown = [r for r in records if r.quantity == "sciq"]
     assert {r.n for r in grown} == {9}
     for record in grown:
-        assert record.items[:4] == first[record.criterion, record.asked, "sciq"].items
+        assert record.items[:2] == first[record.criterion, record.asked, "sciq"].items
 
 
 @pytest.mark.long
@@ -101,7 +113,7 @@ def test_a_demo_that_ended_is_gone_on_with_in_the_next_one(
 
 
 @pytest.mark.demo
-def test_wide_blocks_have_as_much_text_as_their_refit_needs(
+def test_wide_blocks_have_twice_the_text_that_their_refit_needs(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wide = tmp_path / "wide"
@@ -112,8 +124,7 @@ def test_wide_blocks_have_as_much_text_as_their_refit_needs(
     hf.AutoTokenizer.from_pretrained(tiny_checkpoint).save_pretrained(wide)
     monkeypatch.setattr(Demo, "_measure", lambda _: None)
     study = run(tmp_path / "out", wide)
-    assert study.settings.tokens == 2 * 2 * 4608  # both halves, in blocks of 512
-    assert run(tmp_path / "small", tiny_checkpoint).settings.tokens == DemoSettings.tokens
+    assert study.settings.tokens == 2 * 2 * 4608  # twice as many; both halves, in blocks of 512
 
 
 def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ..errors import WidthwiseError
 from ..io import TORCH_DTYPES, free_bytes
 from ..prune import least_tokens_of, plan_of, prune_checkpoint
 from ..runs import ProgressCallback
-from ..stats import median_with_error
+from ..stats import grouped, median_with_error
 from .continuations import PROMPTS
 from .evaluate_settings import EvaluateSettings
 from .evaluation import Evaluation
@@ -30,7 +30,7 @@ TIMED = "ppm"  # a cost is the same whichever neurons stay
 SPEED = ("prefill", "decode")
 TEXT, QUESTIONS = "prose", "sciq"  # where the embedded model is farthest above its floor
 PASSES: Sequence[Mapping[str, int]] = (  # items of each task after each pass
-    {TEXT: 4, QUESTIONS: 4},
+    {TEXT: 4, QUESTIONS: 2},
     {TEXT: 8, QUESTIONS: 16},
     {TEXT: 16, QUESTIONS: 32},
     {TEXT: 32, QUESTIONS: 64},
@@ -39,6 +39,7 @@ PASSES: Sequence[Mapping[str, int]] = (  # items of each task after each pass
     {TEXT: 256, QUESTIONS: 256},
 )
 _MOST_ITEMS = 256
+_TOKENS = 2  # of calibration text, times as many as a refit needs
 _END_SEC = 6.0  # kept for the last page and table
 
 
@@ -48,8 +49,6 @@ class DemoSettings:
 
     Attributes:
         model: Name or path of the model, as `resolve_model` takes it.
-        tokens: Least number of tokens of the embedded calibration text, half of them held out; a
-            model of wide blocks takes twice as many as its refit needs.
         seed: Seed of the samples of items, of the `random` criterion and of the order of timing.
         dtype: `"bfloat16"` or `"float32"`; None for the faster of the two on this machine.
         workload: The workload to time, as `measure.workload` reads it: one prompt and the tokens
@@ -58,10 +57,9 @@ class DemoSettings:
     """
 
     model: str = "smollm2"
-    tokens: int = 8192
     seed: int = 0
     dtype: str | None = None
-    workload: str = "128x16"
+    workload: str = "64x8"
     rounds: int = 5
 
 
@@ -109,7 +107,6 @@ class Demo(Evaluation):
                 model=settings.model,
                 seed=settings.seed,
                 dtype=settings.dtype,
-                tokens=settings.tokens,
                 tasks=tuple(f"embedded:{task}" for task in PASSES[-1]),
                 widths=REMOVED,
                 criteria=CRITERIA,
@@ -134,8 +131,8 @@ class Demo(Evaluation):
         return SPEED if _is_timed(network) else ()
 
     def _begin(self) -> None:
-        needed = 2 * least_tokens_of(self.parent.checkpoint.architecture)
-        self.settings = replace(self.settings, tokens=max(self.settings.tokens, needed))
+        needed = least_tokens_of(self.parent.checkpoint.architecture)
+        self.settings = replace(self.settings, tokens=_TOKENS * needed)
         super()._begin()
 
     def _measure(self) -> None:
@@ -157,7 +154,7 @@ class Demo(Evaluation):
             if number == 1:
                 self._on_pass(number)
                 self._measure_speed()
-                self.write_texts()
+                self.write_texts(self._written)
         self.more = next(filter(None, (scores.missing(counts) for counts in PASSES)), {})
         self.more_seconds = scores.seconds(self.more)
         self._report(1.0, "done")
@@ -172,6 +169,13 @@ class Demo(Evaluation):
         scores.ask(counts, lambda label: self._tell(f"pass {number}: {label}"))
         if number > 1:
             self._on_pass(number)
+
+    @property
+    def _written(self) -> list[Variant]:
+        """The networks that write texts: dense, the mildest and the narrowest of each criterion."""
+        groups = grouped((network.criterion, network) for network in self.networks).values()
+        ends = [(group[0], group[-1]) for group in groups]
+        return [network for pair in ends for network in dict.fromkeys(pair)]
 
     @property
     def _kept(self) -> Variant:

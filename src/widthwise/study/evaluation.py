@@ -85,9 +85,9 @@ class Evaluation(CellStudy):
         return ()
 
     def _begin(self) -> None:
-        self.settings.check()
         asked = {**self.settings.stored, **self.more_settings}
         self.store.agree_on(asked, choosing=CHOOSING)  # before a model is fetched for nothing
+        self.settings.check()
         if self.settings.device is not None:
             checked_device(self.settings.device)  # which loads torch, so it comes last
         self.on_progress(0.0, finding([self.settings.model]))
@@ -110,7 +110,7 @@ class Evaluation(CellStudy):
 
     def _measure(self) -> None:
         self.evaluate()
-        self.write_texts()
+        self.write_texts(self.networks)
         self.on_progress(1.0, "done")
 
     def _counted(self) -> Iterator[Record]:
@@ -132,10 +132,10 @@ class Evaluation(CellStudy):
             self.scorer.try_out(self.networks[0])  # no cell could tell better that it cannot be
         run.do_here(self._score, self.on_progress)
 
-    def write_texts(self) -> None:
-        """Have every network go on with the prompts, as far as it has not."""
+    def write_texts(self, networks: Sequence[Variant]) -> None:
+        """Have these networks go on with the prompts, as far as they have not."""
         folder, told = self.store.folder.path, lambda label: self.on_progress(1.0, label)
-        write_continuations(folder, self.scorer, self.networks, self.settings.prompts, told)
+        write_continuations(folder, self.scorer, networks, self.settings.prompts, told)
 
     @property
     def texts(self) -> tuple[Continuation, ...]:

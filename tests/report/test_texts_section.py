@@ -61,5 +61,7 @@ def test_the_page_shows_them_by_prompt(tmp_path: Path) -> None:
     places = [page.text.index(part) for part in ("What it writes", "The sea", "is <b>", "The sun")]
     assert places == sorted(places)
     assert "b" not in page.tags
+    shared = path.read_text(encoding="utf8").count('class="shared"')
+    assert shared == 2  # of the second one after each prompt: the first is what it is compared with
     write_page(some("piqa", "bytes"), path, title="t", settings={})
     assert "What it writes" not in path.read_text(encoding="utf8")

@@ -32,7 +32,10 @@ def written_section(texts: Sequence[tuple[str, Continuation]]) -> Section:
     blocks = [
         Block(
             heading=prompt,
-            passages=[passage(name, text, group[0][1].text) for name, text in group],
+            passages=[
+                passage(name, text, group[0][1].text if number else None)
+                for number, (name, text) in enumerate(group)
+            ],
         )
         for prompt, group in by_prompt.items()
     ]
@@ -40,7 +43,8 @@ def written_section(texts: Sequence[tuple[str, Continuation]]) -> Section:
 
 
 def passage(name: str, written: Continuation, first: str | None) -> Passage:
-    """A text, parted where it begins to differ from the first one, at the end of a word."""
+    """A text, parted where it begins to differ from the first one, at the end of a word; that
+    itself is whole."""
     if written.text is None:
         return Passage(name=name, shared="", rest=f"missing: {written.reason}")
     pairs = zip(written.text, first or "", strict=False)

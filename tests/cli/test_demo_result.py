@@ -22,8 +22,11 @@ def demo(**fields: Any) -> Any:
 def test_more_time_says_what_it_would_ask_and_show() -> None:
     grid = build_grid(make_records())
     said = demo_result.more_time(demo(more={"arc_easy": 400}, more_seconds=150), grid)
-    assert said.startswith("The same command with --minutes 4 would go on here: ask arc_easy 300")
-    now, later = (float(text) for text in re.findall(r"± ([0-9.]+) %", said)[::-1])
+    begin = "In 4 more minutes (the same command with --minutes 4) it would ask arc_easy 300 more"
+    assert said.startswith(begin)
+    found = re.search(r"± ([0-9.]+) in place of ± ([0-9.]+) percentage points", said)
+    assert found is not None
+    later, now = map(float, found.groups())
     assert later == pytest.approx(now / 2, abs=0.05 + 1e-9)  # of four times as many; one decimal
     text = demo_result.more_time(demo(more={"prose": 50}, more_seconds=150), grid)
     assert text.endswith("ask prose 10 more items.")  # bits are no share: nothing is promised
@@ -36,7 +39,7 @@ def test_rows_go_from_wide_to_narrow_with_a_gap_between_widths() -> None:
     grid = build_grid(make_records())
     rows = demo_result._rows(grid, "arc_easy", estimate_of, is_share=True)
     named = [None if row is None else row.label.split() for row in rows]
-    assert named[:5] == [["dense"], None, ["-2.4x", "ppm"], ["random"], None]
+    assert named[:5] == [["dense"], None, ["-2.4x", "2.39x", "ppm"], ["random"], None]
     assert sum(row is None for row in rows) == 6
     first = cast(Any, rows[0])
     assert first.low < first.value < first.high

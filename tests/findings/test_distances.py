@@ -69,7 +69,7 @@ def test_the_sentence_names_the_ends_of_every_criterion() -> None:
     ends = [f"{r.expansion_ratio:.2f}x" for r in (cuts[0], cuts[-1])]
     said = distance_sentence(build_grid(records))
     assert said == (
-        "Next words on piqa are away from the dense model's (KL, nats a token, 95 % intervals): "
+        "Next words on piqa differ from the dense model's by (KL, nats a token): "
         f"1.00 [1.00, 1.00] at {ends[0]} and 3.00 [3.00, 3.00] at {ends[1]} by ppm."
     )
     assert distance_sentence(build_grid(records[:2])).endswith(

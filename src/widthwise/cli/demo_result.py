@@ -30,7 +30,15 @@ _KNOWS = "What it knows: the share of right answers to the questions of SciQ"
 
 def print_demo(study: Demo) -> None:
     """The charts, the sentences, and what more time would show."""
-    from ..findings import answer, build_grid, estimate_of, load_warnings, next_words
+    from ..findings import (
+        answer,
+        build_findings,
+        build_grid,
+        decision_sentences,
+        estimate_of,
+        load_warnings,
+        next_words,
+    )
     from ..report import missing_notes
     from ..study import QUESTIONS, TEXT, calibration_notes
 
@@ -46,7 +54,10 @@ def print_demo(study: Demo) -> None:
     floor = None if dense is None else dense.floor
     about = _KNOWS if floor is None else f"{_KNOWS} (dotted: the floor, {percent(floor)})"
     _print_chart(console, about, _rows(grid, QUESTIONS, estimate_of, is_share=True), line=floor)
-    for sentence in ("", *missing_notes(records), *answer(records), more_time(study, grid)):
+    (found,) = build_findings(records)
+    decided = decision_sentences(grid, found.curves)
+    texts = (*missing_notes(records), *decided, *answer(records), more_time(study, grid))
+    for sentence in ("", *texts):
         print_wrapped(console, sentence)
     for note in (*load_warnings(records), *calibration_notes(records)):
         print_wrapped(console, note)
@@ -87,13 +98,14 @@ def _rows(
         if rows and network.width != shown:
             rows.append(None)
         name = network.criterion or "dense"
-        begin = f"-{network.asked}" if network.criterion and network.width != shown else ""
+        is_first = network.criterion and network.width != shown
+        begin = f"-{network.asked} {network.ratio}" if is_first else ""
         shown = network.width
         low, high = found.interval() if found.standard_error is not None else [found.value] * 2
         text = estimate_text(found, decimals=0, scale=100) + " %" if is_share else ""
         rows.append(
             Dot(
-                label=f"{begin:5} {name}",
+                label=f"{begin:10} {name}",
                 value=found.value,
                 low=low,
                 high=high,
@@ -123,6 +135,10 @@ def more_time(study: Demo, grid: Grid) -> str:
         dense = grid.of_dense(name)
         if halves and dense is not None and dense.unit == "accuracy":
             now, later = median(halves), median(halves) * math.sqrt(before / count)
-            known.append(f"on {name} to ± {percent(later)} in place of ± {percent(now)}")
+            points = f"± {100 * later:.1f} in place of ± {100 * now:.1f} percentage points"
+            known.append(f"on {name} to {points}")
     then = f", and know differences from dense {joined(known)}, about" if known else ""
-    return f"The same command with --minutes {minutes} would go on here: ask {joined(asked)}{then}."
+    more = counted(minutes, "more minute")
+    return (
+        f"In {more} (the same command with --minutes {minutes}) it would ask {joined(asked)}{then}."
+    )

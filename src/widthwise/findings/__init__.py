@@ -23,6 +23,7 @@ from .cost_prose import (
 )
 from .costs import cost_ratios, speed_ratio, took_turns
 from .curves import SHARE_LOSS
+from .decision import closest_criterion, decision_sentences
 from .descent import Descent, comparisons, descents, kin_sentences, parents_of
 from .distances import Flips, NextWords, compared_text, flips, next_words
 from .grid import (
@@ -77,12 +78,14 @@ __all__ = [
     "build_findings",
     "build_grid",
     "busiest",
+    "closest_criterion",
     "compare_to_control",
     "compare_to_dense",
     "compared_text",
     "comparisons",
     "cost_ratios",
     "cost_sentence",
+    "decision_sentences",
     "descents",
     "describe_draws",
     "estimate_of",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..stats import Positive, Share, mean_with_error, with_ends
-from ..study import CONTROL, Record
+from ..study import Record
 from .grid import Grid
 from .pairs import why_not_paired
 
@@ -94,10 +94,10 @@ def distance_sentence(grid: Grid) -> str:
         ends = dict.fromkeys([*known[:1], *known[-1:]])
         if ends:
             told = " and ".join(f"{_nats(found)} at {ratio}" for found, ratio in ends)
-            parts.append(f"{told} by {'chance' if criterion == CONTROL else criterion}")
+            parts.append(f"{told} by {criterion}")
     return (
-        f"Next words on {quantity} are away from the dense model's (KL, nats a token, 95 % "
-        f"intervals): {'; '.join(parts)}."
+        f"Next words on {quantity} differ from the dense model's by (KL, nats a token): "
+        f"{'; '.join(parts)}."
     )
 
 

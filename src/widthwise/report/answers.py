@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..findings import (
+    Findings,
     Grid,
     answer_sentences,
     comparisons,
+    decision_sentences,
     measured_sentences,
     other_network_sentences,
 )
@@ -33,6 +35,19 @@ def answer_of(result: ModelResults, others: Sequence[ModelResults] = ()) -> list
         )
     unfinished = f"Not finished: {counted(result.pending, 'cell')} not measured yet. So far:"
     return [unfinished, *texts] if result.pending else texts
+
+
+def decision_of(series: Sequence[ModelResults], findings: Sequence[Findings | None]) -> list[str]:
+    """How far the one model of a page may be cut, in a line; nothing of several.
+
+    Args:
+        series: All of the page.
+        findings: Of each of them.
+    """
+    if len(series) > 1 or findings[0] is None:
+        return []
+    sentences = decision_sentences(series[0].grid, findings[0].curves)
+    return [" ".join(sentences)] if sentences else []
 
 
 def answers_of(

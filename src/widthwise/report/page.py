@@ -143,9 +143,10 @@ class Page:
     Attributes:
         title: Heading.
         byline: What was measured, in a line.
-        answer: What may be said, in a few sentences.
+        answer: What may be said, in a few sentences; the first one first of all.
         lead: The figure that decides, with its legend; a block without anything where there is
             none.
+        first_table: What stands above that figure.
         warnings: What is left out or not finished, and why.
         remarks: What could not be compared, and why.
         answers: What each of several studies says by itself, by its name.
@@ -159,6 +160,7 @@ class Page:
     byline: str
     answer: Sequence[str]
     lead: Block = Block()
+    first_table: Block = Block()
     warnings: Sequence[str] = ()
     remarks: Sequence[str] = ()
     answers: Sequence[tuple[str, Sequence[str]]] = ()

@@ -19,12 +19,13 @@ from ..findings import (
     network_of,
 )
 from ..stats import counted, grouped
-from ..study import CONTROL, Continuation, Record, StoredStudy
-from .answers import answers_of, other_grids
+from ..study import CONTROL, Continuation, Record, StoredStudy, calibration_notes
+from .answers import answers_of, decision_of, other_grids
 from .cost_section import cost_section
 from .csv_links import data_link
 from .distance_table import distance_table
 from .lead_figure import lead_block
+from .lead_table import first_table
 from .method import method_sentences
 from .model_results import ModelResults, model_results, results_of
 from .network_table import missing_notes
@@ -122,6 +123,7 @@ def study_page(results: Sequence[ModelResults], title: str) -> Page:
     compared, unpaired = compare(results)
     findings = [(result, *_findings_of(result, results)) for result in results]
     answer, answers = answers_of(results, compared)
+    answer = [*decision_of(results, [summary for _, summary, _ in findings]), *answer]
     shown = {text for _, texts in (("", answer), *answers) for text in texts}
     drawn = [
         (result, replace(summary, sentences=tuple(s for s in summary.sentences if s not in shown)))
@@ -134,12 +136,20 @@ def study_page(results: Sequence[ModelResults], title: str) -> Page:
         byline=_byline(results),
         answer=answer,
         lead=lead_block(results),
-        warnings=[result.headed(note) for result in results for note in result.notes],
+        first_table=first_table(results),
+        warnings=[result.headed(note) for result in results for note in _warnings(result)],
         remarks=[*unpaired, *(result.headed(note) for result, _, note in findings if note)],
         answers=answers,
         sections=_sections(results, compared, drawn),
         records=(data_link(records), counted(len(records), "record")),
     )
+
+
+def _warnings(result: ModelResults) -> list[str]:
+    """What is left out, and refits that went wrong."""
+    told = calibration_notes(result.records)
+    mark = "Warning: "
+    return [*result.notes, *(note.removeprefix(mark) for note in told if note.startswith(mark))]
 
 
 def _sections(

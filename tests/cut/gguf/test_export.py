@@ -219,7 +219,7 @@ def test_what_cannot_be_written_is_one_sentence(
         export_gguf(source, tmp_path / "there.gguf", "f16")
     with monkeypatch.context() as patch:
         patch.setattr(quantize, "_llama", lambda: None)
-        with pytest.raises(RunError, match=r"pip install widthwise\[gguf\], or take --type f32"):
+        with pytest.raises(RunError, match=r"pip install 'widthwise\[gguf\]', or take --type f32"):
             export_gguf(source, out, "q4_k_m")
     with monkeypatch.context() as patch:
         patch.setattr(export, "free_disk_bytes", lambda _: 1000)

@@ -134,7 +134,7 @@ def test_what_fits_into_a_time_is_asked(tiny_checkpoint: Path, tmp_path: Path) -
     assert scores.seconds({"prose": 3}) > 0.0  # by the length of its texts
     assert scores.missing({"piqa": 4, "prose": 3}) == {"prose": 3}
     assert scores.missing({"piqa": 99}) == {"piqa": 12}  # there are no more
-    assert scores.fitting({"piqa": 4}, 0.0) == {}
+    assert scores.fitting({"piqa": 4}, -1.0) == {}  # which the time has no say in
     assert scores.fitting({"piqa": 10}, 2 * spent) == {"piqa": 10}
     assert scores.fitting({"piqa": 10}, 0.8 * spent) == {"piqa": 4 + int(6 * 0.8 / 1.5)}
     assert scores.fitting({"piqa": 10}, 0.1 * spent) is None

@@ -71,7 +71,7 @@ class GrowingScores:
         """
         missing = self.missing(counts)
         needed = self.seconds(missing)
-        if needed <= seconds:
+        if not missing or needed <= seconds:
             return missing
         share = seconds / needed
         if share < _LEAST_PART:

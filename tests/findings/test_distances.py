@@ -76,3 +76,5 @@ def test_the_sentence_names_the_ends_of_every_criterion() -> None:
         f"1.00 [1.00, 1.00] at {ends[0]} by ppm."
     )
     assert distance_sentence(build_grid([dense, *cuts])) == ""
+    beside_another = replace(dense, distances=far(1.0))  # as evaluate --against has it
+    assert distance_sentence(build_grid([beside_another])) == ""

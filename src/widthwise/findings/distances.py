@@ -95,6 +95,8 @@ def distance_sentence(grid: Grid) -> str:
         if ends:
             told = " and ".join(f"{_nats(found)} at {ratio}" for found, ratio in ends)
             parts.append(f"{told} by {criterion}")
+    if not parts:  # a whole model beside another one, which is no cut here
+        return ""
     return (
         f"Next words on {quantity} differ from the dense model's by (KL, nats a token): "
         f"{'; '.join(parts)}."

@@ -13,7 +13,7 @@ import click
 
 from ..io import check_overwrite
 from .figure_options import save_figure
-from .options import MODEL, device_option, dtype_option, names_models, seed_option
+from .options import MODEL, dense_option, device_option, dtype_option, names_models, seed_option
 from .progress_bar import ProgressBar, hush_transformers, progress_bar
 
 if TYPE_CHECKING:
@@ -36,13 +36,7 @@ def _tokens(value: str) -> int:
     epilog="Example: widthwise heal smollm2-2.4x --dense smollm2 --minutes 30 -o healed",
 )
 @click.argument("child", type=MODEL)
-@click.option(
-    "--dense",
-    type=MODEL,
-    required=True,
-    metavar="MODEL",
-    help="The parent that CHILD was cut from.",
-)
+@dense_option
 @click.option(
     "--text",
     metavar="TEXT",

@@ -22,7 +22,7 @@ from ..prune.healing import width_change
 from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
 from .mup_transfer import transfer
-from .options import MODEL, json_option, list_option, parse_ints, seed_option
+from .options import MODEL, dense_option, json_option, list_option, parse_ints, seed_option
 from .progress_bar import progress_bar
 from .save_pages import check_beside, save_with_page
 from .tables import print_rows, print_titled, print_wrapped, table_console
@@ -149,13 +149,7 @@ def _print_coordinates(result: CoordinateCheck) -> None:
 
 @mup.command("after-prune", short_help="Say the learning rates for healing a pruned model.")
 @click.argument("child", type=MODEL)
-@click.option(
-    "--dense",
-    type=MODEL,
-    required=True,
-    metavar="MODEL",
-    help="The parent that CHILD was cut from.",
-)
+@dense_option
 @click.option("--json", "as_json", is_flag=True, help="Print all factors as JSON.")
 def after_prune(child: str, dense: str, as_json: bool) -> None:
     """Say what to multiply the learning rate of MODEL by, for each parameter of the pruned CHILD.

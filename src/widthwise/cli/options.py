@@ -253,6 +253,14 @@ class ModelName(click.ParamType):  # type: ignore[type-arg]  # generic from clic
 
 MODEL = ModelName()
 
+dense_option = click.option(
+    "--dense",
+    type=MODEL,
+    required=True,
+    metavar="MODEL",
+    help="The parent that CHILD was cut from.",
+)
+
 
 calibration_options = together(
     click.option(

@@ -21,11 +21,11 @@ from .cost_prose import (
     measured_sentences,
     other_network_sentences,
 )
-from .costs import cost_ratios, speed_ratio, took_turns
+from .costs import cost_ratios, size_ratio, speed_ratio, took_turns
 from .curves import SHARE_LOSS
 from .decision import closest_criterion, decision_sentences
 from .descent import Descent, comparisons, descents, kin_sentences, parents_of
-from .distances import Flips, NextWords, compared_text, flips, next_words
+from .distances import Flips, NextWords, compared_text, divergence_text, flips, next_words
 from .grid import (
     COST_UNITS,
     SIZE_UNITS,
@@ -88,6 +88,7 @@ __all__ = [
     "decision_sentences",
     "descents",
     "describe_draws",
+    "divergence_text",
     "estimate_of",
     "flips",
     "floor_status",
@@ -104,6 +105,7 @@ __all__ = [
     "parents_of",
     "score_text",
     "shown_word",
+    "size_ratio",
     "speed_ratio",
     "task_pairs",
     "took_turns",

@@ -55,6 +55,14 @@ def speed_ratio(grid: Grid, record: Record | None) -> Estimate | None:
     return ratio_with_error(own, other)
 
 
+def size_ratio(grid: Grid, network: GridRow, quantity: str = "bytes") -> float | None:
+    """A size over that of dense, exact; None where either is missing."""
+    dense, own = grid.of_dense(quantity), grid.cells.get((network, quantity))
+    if dense is None or own is None or not dense.value or not own.value:
+        return None
+    return own.value / dense.value
+
+
 def took_turns(own: Record, other: Record) -> bool:
     """Whether two networks were timed in the same rounds, so that a ratio within a round has sense.
 

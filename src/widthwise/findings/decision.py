@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..stats import percent
+from .costs import size_ratio
 from .curve_prose import width_sentence
 from .curves import SHARE_LOSS
 from .distances import compared_text, next_words
@@ -44,10 +45,9 @@ def decision_sentences(
     own = [curve for curve in curves if curve.criterion == criterion]
     texts = [width_sentence(criterion, own, loss)]
     widest = grid.cut_by(criterion)[0]
-    dense, cut = grid.of_dense("bytes"), grid.cells.get((widest, "bytes"))
-    if dense is not None and dense.value and cut is not None and cut.value:
+    if (share := size_ratio(grid, widest)) is not None:
         texts.append(
-            f"The widest cut that was measured, {widest.ratio}, saves "
-            f"{percent(1 - cut.value / dense.value)} of the bytes."
+            f"The widest cut that was measured, {widest.ratio}, saves {percent(1 - share)} of the "
+            "bytes."
         )
     return [text for text in texts if text]

@@ -67,6 +67,12 @@ def _share(values: Sequence[float]) -> Share:
     return Share(value=mean.value, standard_error=mean.standard_error, n=mean.n)
 
 
+def divergence_text(found: Positive, decimals: int = 2) -> str:
+    """A divergence and its interval; that of one item alone, or of 0, is not known."""
+    is_known = found.standard_error is not None and found.value > 0
+    return with_ends(found.value, *(found.interval() if is_known else ()), decimals=decimals)
+
+
 def compared_text(grid: Grid) -> str | None:
     """The task on which networks are compared with dense token by token: the first that is a text
     and no questions, where there is one; None where none was compared."""
@@ -93,7 +99,7 @@ def distance_sentence(grid: Grid) -> str:
                 known.append((words.divergence, network.ratio))
         ends = dict.fromkeys([*known[:1], *known[-1:]])
         if ends:
-            told = " and ".join(f"{_nats(found)} at {ratio}" for found, ratio in ends)
+            told = " and ".join(f"{divergence_text(found)} at {ratio}" for found, ratio in ends)
             parts.append(f"{told} by {criterion}")
     if not parts:  # a whole model beside another one, which is no cut here
         return ""
@@ -101,11 +107,6 @@ def distance_sentence(grid: Grid) -> str:
         f"Next words on {quantity} differ from the dense model's by (KL, nats a token): "
         f"{'; '.join(parts)}."
     )
-
-
-def _nats(found: Positive) -> str:
-    is_known = found.standard_error is not None and found.value > 0
-    return with_ends(found.value, *(found.interval() if is_known else ()), decimals=2)
 
 
 def flips(own: Record, dense: Record | None) -> Flips | None:

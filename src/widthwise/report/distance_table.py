@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from ..findings import Grid, GridRow, NextWords, Table, flips, next_words
-from ..stats import estimate_text, percent, with_ends
+from ..findings import Grid, GridRow, NextWords, Table, divergence_text, flips, next_words
+from ..stats import estimate_text, percent
 from ..study import Record
 
 _ABOUT = (
@@ -72,11 +72,7 @@ def _rows(name: str, grid: Grid) -> list[_Row]:
 
 def _divergence(words: NextWords | None) -> str:
     """A divergence and its interval, with the decimals that a cut of 2 % needs."""
-    if words is None:
-        return ""
-    found = words.divergence
-    is_known = found.standard_error is not None and found.value > 0
-    return with_ends(found.value, *(found.interval() if is_known else ()), decimals=3)
+    return "" if words is None else divergence_text(words.divergence, decimals=3)
 
 
 def _share(words: NextWords | None, name: Literal["agreement", "acceptance"]) -> str:

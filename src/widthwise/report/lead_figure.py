@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..figures import INK, MUTED
-from ..findings import Grid, GridRow, compared_text, next_words, speed_ratio
+from ..findings import Grid, GridRow, compared_text, next_words, size_ratio, speed_ratio
 from ..stats import Estimate, Positive, counted, with_ends
 from ..study import CONTROL
 from .csv_links import csv_data_uri
@@ -108,22 +108,22 @@ def _divergences(grid: Grid, quantity: str) -> dict[GridRow, Positive]:
 
 def _times_dense(grid: Grid, quantity: str) -> dict[GridRow, Estimate]:
     """A cost of each network over that of dense; exact ones without an error."""
-    dense = grid.of_dense(quantity)
-    if dense is None or not dense.value or grid.dense is None:
-        return {}
     found: dict[GridRow, Estimate] = {}
     for network in grid.networks:
-        record = grid.cells.get((network, quantity))
-        if record is None or not record.value or network.criterion is None:
+        if network.criterion is None:
             continue
         if quantity in grid.speeds:
-            if (ratio := speed_ratio(grid, record)) is not None:
-                found[network] = ratio
+            ratio = speed_ratio(grid, grid.cells.get((network, quantity)))
         else:
-            share = record.value / dense.value
-            found[network] = Estimate(value=share, standard_error=None, n=1)
-    one = Estimate(value=1.0, standard_error=None, n=1)
-    return {grid.dense: one, **found} if found else {}
+            share = size_ratio(grid, network, quantity)
+            ratio = None if share is None else _exact(share)
+        if ratio is not None:
+            found[network] = ratio
+    return {grid.dense: _exact(1.0), **found} if found and grid.dense else {}
+
+
+def _exact(value: float) -> Estimate:
+    return Estimate(value=value, standard_error=None, n=1)
 
 
 def _one_a_width(column: Mapping[GridRow, Estimate]) -> dict[GridRow, Estimate]:

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..findings import Grid, GridRow, Table, closest_criterion, next_words, speed_ratio
-from ..stats import difference_text, estimate_text, number, percent, unit_text, with_ends
+from ..findings import (
+    Grid,
+    GridRow,
+    Table,
+    closest_criterion,
+    compared_text,
+    divergence_text,
+    next_words,
+    size_ratio,
+    speed_ratio,
+)
+from ..stats import difference_text, estimate_text, number, percent, unit_text
 from .model_results import ModelResults
 from .page import Block
 
@@ -30,8 +40,9 @@ def lead_table(result: ModelResults) -> Table | None:
         "cut": _cut,
         "bytes": lambda network: _bytes(grid, network),
         "tokens a second": lambda network: _speed(grid, network),
-        "KL": lambda network: _divergence(grid, network),
     }
+    if (text := compared_text(grid)) is not None:
+        columns["KL"] = partial(_divergence, grid, text)
     for quantity in grid.quality[:_MOST]:
         name = f"{quantity}, {unit_text(grid.sample(quantity).unit)}"
         columns[name] = partial(_lost, result, quantity)
@@ -45,10 +56,10 @@ def _cut(network: GridRow) -> str:
 
 
 def _bytes(grid: Grid, network: GridRow) -> str:
-    dense, cut = grid.of_dense("bytes"), grid.cells.get((network, "bytes"))
-    if dense is None or not dense.value or cut is None or not cut.value:
+    share, cut = size_ratio(grid, network), grid.cells.get((network, "bytes"))
+    if share is None or cut is None or cut.value is None:
         return ""
-    return f"{number(cut.value, 'bytes')} (-{percent(1 - cut.value / dense.value)})"
+    return f"{number(cut.value, 'bytes')} (-{percent(1 - share)})"
 
 
 def _speed(grid: Grid, network: GridRow) -> str:
@@ -57,15 +68,10 @@ def _speed(grid: Grid, network: GridRow) -> str:
     return "" if ratio is None else f"x {estimate_text(ratio)}"
 
 
-def _divergence(grid: Grid, network: GridRow) -> str:
-    for quantity in sorted(grid.quality, key=lambda name: grid.sample(name).unit == "accuracy"):
-        record = grid.cells.get((network, quantity))
-        words = None if record is None else next_words(record)
-        if words is not None:
-            found = words.divergence
-            is_known = found.standard_error is not None and found.value > 0
-            return with_ends(found.value, *(found.interval() if is_known else ()), decimals=2)
-    return ""
+def _divergence(grid: Grid, quantity: str, network: GridRow) -> str:
+    record = grid.cells.get((network, quantity))
+    words = None if record is None else next_words(record)
+    return "" if words is None else divergence_text(words.divergence)
 
 
 def _lost(result: ModelResults, quantity: str, network: GridRow) -> str:

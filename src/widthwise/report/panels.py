@@ -187,6 +187,7 @@ def _few(fronts: Sequence[Front]) -> list[Front]:
 def make_panel(
     figure: Figure, *, name: str, title: str, caption: str, tips: Sequence[Tooltip], data: str
 ) -> Panel:
+    """A figure as a panel, its legend in the file alone; `name` begins all its identifiers."""
     legend = dict.fromkeys(row[:3] for tip in tips for row in tip.rows if row[0])
     words = "; ".join(
         f"{tip.head}: {', '.join(f'{row[2]} {row[3]}' for row in tip.rows)}" for tip in tips

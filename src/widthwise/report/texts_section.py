@@ -1,4 +1,4 @@
-"""Texts that networks wrote after the same prompts, and where they begin to differ ."""
+"""Texts that networks wrote after the same prompts, and where they begin to differ."""
 
 from __future__ import annotations
 

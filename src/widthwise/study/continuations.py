@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import WidthwiseError
 from ..io import from_json
-from ..runs import RecordFormat
+from ..runs import RecordFormat, RunStore
 from .dense_model import DenseModel
 from .scorer import Scorer
 from .variant import Variant
@@ -100,17 +100,17 @@ def write_continuations(
         OutputError: The file cannot be written.
         RunError: A line in it is no continuation.
     """
-    known = FORMAT.load(folder / TEXTS)
+    store = RunStore(folder, FORMAT)
+    store.load()
     for network in networks:
         lacking = [
             prompt
             for prompt in prompts
-            if (network.criterion, network.asked, prompt) not in known
-            or known[network.criterion, network.asked, prompt].text is None
+            if not store.is_done([(network.criterion, network.asked, prompt)])
         ]
         if lacking:
             report(f"{network.label}: texts")
-            FORMAT.append(folder / TEXTS, _written(scorer, network, lacking))
+            store.add(_written(scorer, network, lacking))
 
 
 def _written(scorer: Scorer, network: Variant, prompts: Sequence[str]) -> list[Continuation]:

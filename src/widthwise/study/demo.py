@@ -21,7 +21,6 @@ from .evaluate_settings import EvaluateSettings
 from .evaluation import Evaluation
 from .growing_scores import GrowingScores
 from .quantities import load_fields
-from .records import Record
 from .variant import DEFAULT_CRITERIA, Variant
 
 REMOVED = ("10%", "20%", "30%", "40%")
@@ -74,7 +73,6 @@ class Demo(Evaluation):
         settings: Settings of the demo.
         deadline: When to end, by `time.monotonic`; the first pass and the speeds are measured
             whole.
-        on_record: Called with each record, those from an earlier run first.
         on_progress: Called with the share of the time that is gone (0 to 1), and what is done now.
         on_pass: Called after each pass, with its number; what it writes is there early.
 
@@ -92,7 +90,6 @@ class Demo(Evaluation):
         settings: DemoSettings,
         *,
         deadline: float,
-        on_record: Callable[[Record], None] = lambda _: None,
         on_progress: ProgressCallback = lambda *_: None,
         on_pass: Callable[[int], None] = lambda _: None,
     ) -> None:
@@ -114,7 +111,6 @@ class Demo(Evaluation):
                 device="cpu",
                 prompts=PROMPTS,
             ),
-            on_record=on_record,
             on_progress=lambda _, label: self._tell(label),
         )
 

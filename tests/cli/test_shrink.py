@@ -15,7 +15,11 @@ from widthwise.cli.shrink import shrink
 from widthwise.shrink import ShrinkSettings
 
 USAGE = [
-    ([], "Ask for a size with exactly one of --remove, --params, --size, --smaller; got none"),
+    (
+        [],
+        "Ask for something with exactly one of --remove, --params, --size, --smaller, --max-loss, "
+        "--faster; got none",
+    ),
     (["--remove", "20%", "--size", "1GB"], "got --remove and --size"),
     (["--remove", "20%", "--gguf", "q9"], "'q9' is not one of"),
     (["--remove", "20%", "--minutes", "0"], "0.0 is not in the range x>0"),

@@ -18,7 +18,7 @@ def file(saved: Path) -> DeployedFile:
 
 
 def width(goal: Goal, file: DeployedFile) -> int:
-    return goal.spec(file).width(file.architecture).width
+    return goal.specs(file)[0].width(file.architecture).width
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,10 @@ def width(goal: Goal, file: DeployedFile) -> int:
         ("smaller", "15", "--smaller must look like 15%; got '15'"),
         ("smaller", "0%", "--smaller must look like 15%; got '0%'"),
         ("smaller", "100%", "--smaller must look like 15%; got '100%'"),
+        ("max_loss", "2", "--max-loss must look like 2%; got '2'"),
+        ("max_loss", "0%", "--max-loss must look like 2%; got '0%'"),
+        ("faster", "20%", "--faster must look like 1.2x; got '20%'"),
+        ("faster", "1x", "--faster must look like 1.2x; got '1x'"),
         ("remove", "0.2", "--remove must look like 40%"),
         ("size", "much", "--size must look like 1.7GB"),
         ("params", "few", "--params must look like 900M"),
@@ -41,7 +45,7 @@ def test_exactly_one_goal_is_taken() -> None:
     assert Goal.of(size="1GB", remove=None) == Goal("size", "1GB")
     with pytest.raises(TargetError, match="exactly one of --remove, --params, --size, --smaller"):
         Goal.of(remove=None)
-    with pytest.raises(TargetError, match="got remove and size"):
+    with pytest.raises(TargetError, match="got --remove and --size"):
         Goal.of(remove="20%", size="1GB")
 
 
@@ -64,11 +68,11 @@ def test_a_share_is_of_the_bytes_of_the_files(file: DeployedFile) -> None:
 def test_what_no_width_reaches_is_refused_with_the_least(file: DeployedFile) -> None:
     least = file.bytes_at(1)
     with pytest.raises(TargetError, match=rf"\({least:,} bytes\) even at width 1 of 53"):
-        Goal("size", "10B").spec(file)
+        Goal("size", "10B").specs(file)
     with pytest.raises(TargetError, match="--size 1GB needs no cut: the checkpoint has"):
-        Goal("size", "1GB").spec(file)
+        Goal("size", "1GB").specs(file)
     with pytest.raises(TargetError, match="even with one neuron in each layer the model has"):
-        Goal("params", "10").spec(file)
+        Goal("params", "10").specs(file)
 
 
 def test_a_shorter_dtype_may_do_it_without_a_cut(saved: Path) -> None:
@@ -76,4 +80,18 @@ def test_a_shorter_dtype_may_do_it_without_a_cut(saved: Path) -> None:
     wide = DeployedFile(source=resolve_model(saved), gguf=None, dtype="float32")
     most = wide.dense_bytes * 3 // 2
     with pytest.raises(TargetError, match="needs no cut"):
-        Goal("size", f"{most}B").spec(wide)
+        Goal("size", f"{most}B").specs(wide)
+
+
+def test_widths_that_blocks_of_a_type_round_to_one_are_tried_once(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DeployedFile, "alignment", 16)
+    file = DeployedFile(source=resolve_model(saved), gguf=None, dtype=None)
+    specs = Goal("max_loss", "2%").specs(file)
+    widths = [spec.width(file.architecture).width for spec in specs]
+    assert widths == [48, 32, 16]
+    assert [spec.target.text for spec in specs] == ["5%", "35%", "60%"]
+    monkeypatch.setattr(DeployedFile, "alignment", 64)
+    with pytest.raises(TargetError, match="of 53 neurons cannot be cut to a multiple of 64"):
+        Goal("faster", "2x").specs(file)

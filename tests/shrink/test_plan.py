@@ -37,6 +37,20 @@ def test_savings_that_do_what_is_asked_make_a_cut_needless(saved: Path) -> None:
     assert not replace(by_neurons, savings=(saving,)).is_cheaper  # bytes are not what is asked
 
 
+@pytest.mark.parametrize(("kind", "said"), [("max_loss", "asked, from the"), ("faster", "timed,")])
+def test_widths_that_are_tried_are_said_first(kind: str, said: str, saved: Path) -> None:
+    """Rounded to no multiple, since the block has 53 neurons."""
+    asked = {"max_loss": "2%", "faster": "1.2x"}[kind]
+    plan = plan_shrink(ShrinkSettings(model=str(saved), **{kind: asked}))
+    widths = [spec.width(plan.file.architecture).width for spec in plan.specs]
+    assert widths == [50, 47, 45, 42, 39, 37, 34, 31, 26, 21]
+    assert "up to 10 cuts, width 50 to width 21 of 53, are " in plan.words
+    assert said in plan.words
+    found = plan.at(plan.specs[3])
+    assert found.sizes.width == 42
+    assert "width 42 of 53, 20.8 % of neurons removed" in found.words
+
+
 def test_a_model_that_is_not_there_is_said() -> None:
     with pytest.raises(CheckpointError, match="nowhere: no such folder or file"):
         plan_shrink(ShrinkSettings(model="nowhere", remove="20%"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from widthwise.shrink import ShrinkResult, SpeedRatio
+from widthwise.shrink import Goal, Loss, ShrinkResult, SpeedRatio
 from widthwise.shrink import result as module
 from widthwise.stats import Ratio
 
@@ -23,13 +23,6 @@ def told(result: ShrinkResult, monkeypatch: pytest.MonkeyPatch, **known: Any) ->
     for name, value in known.items():
         monkeypatch.setattr(module.ShrinkResult, name, value)
     return fresh.verdict
-
-
-def test_a_speed_is_higher_where_its_interval_says_so() -> None:
-    assert speed(1.2, 0.01).is_faster
-    assert not speed(1.2, 0.2).is_faster
-    assert not speed(0.9, 0.01).is_faster
-    assert str(speed(1.2, 0.0)).startswith("writing a token is 1.20 [1.20, 1.20] times as fast")
 
 
 def test_the_verdict_tells_what_was_asked_and_what_it_cost(
@@ -52,7 +45,7 @@ def test_who_lost_and_gained_nothing_has_the_worse_deal(
     assert said.endswith("Who needs speed has the better deal in the model without a cut.")
     said = told(result, monkeypatch, **lost, is_kept=False)
     assert "; not reached, as the checkpoint has" in said
-    assert said.endswith("is the worse deal: it lost, and is not as small as asked.")
+    assert said.endswith("is the worse deal: it lost, and is not what was asked.")
     said = told(result, monkeypatch, degraded=("piqa",), speeds=(speed(1.2, 0.01),), is_kept=True)
     assert said.endswith("On this machine writing a token is 1.20 [1.17, 1.23] times as fast.")
 
@@ -68,4 +61,43 @@ def test_the_tables_hold_both_scores_and_both_times(
     assert "[" in cells["change [95 %]"]
     assert "[" in cells["KL [95 %]"]
     assert {"same first choice", "accepted", "lost", "won"} <= set(cells)
-    assert [row[0] for row in result.speed_table.rows] == ["reading a prompt", "writing a token"]
+    assert [row[0] for row in result.speed_table.rows] == [
+        "reading a prompt",
+        "writing a token",
+        "reading and writing together",
+    ]
+
+
+def test_a_goal_of_speed_is_reached_where_the_interval_is_beyond_it(
+    shrunk: tuple[ShrinkResult, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, _ = shrunk
+    whole = replace(speed(1.3, 0.01), metric="throughput")
+    asked = replace(result.plan, goal=Goal("faster", "1.2x"))
+    monkeypatch.setattr(module.ShrinkResult, "speeds", (whole,))
+    reached = replace(result, plan=asked)
+    assert reached.is_kept
+    assert reached.verdict.startswith(
+        "Asked: at least 1.2 times the speed; reached, as reading and writing together is 1.30 ["
+    )
+    assert "The checkpoint has " in reached.verdict
+    more = replace(result.plan, goal=Goal("faster", "1.29x"))
+    assert not replace(result, plan=more).is_kept
+
+
+def test_a_goal_of_loss_is_judged_of_the_result_itself(
+    shrunk: tuple[ShrinkResult, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, _ = shrunk
+    loss = Loss(tasks=("prose",), value=0.01, low=0.005, high=0.015, others=(), limit=0.02)
+    monkeypatch.setattr(module, "loss_of", lambda *_: loss)
+    kept = replace(result, plan=replace(result.plan, goal=Goal("max_loss", "2%")))
+    assert kept.is_kept
+    assert kept.verdict.startswith(
+        "Asked: a loss of at most 2%; reached, as there is a loss of 1.0 % [0.5 %, 1.5 %] on "
+        "prose, so at most 2.0 %."
+    )
+    monkeypatch.setattr(module, "loss_of", lambda *_: replace(loss, high=0.03))
+    missed = replace(result, plan=kept.plan)
+    assert not missed.is_kept
+    assert "; not reached, as there is a loss of" in missed.verdict

@@ -11,7 +11,7 @@ from shrink_runs import made, quick_runs
 
 from widthwise.errors import RunError
 from widthwise.shrink import Shrink, ShrinkResult
-from widthwise.shrink import shrink as module
+from widthwise.shrink import steps as module
 from widthwise.shrink.stages import FinishedStage
 
 
@@ -23,7 +23,7 @@ def test_a_tiny_model_is_cut_healed_and_compared(shrunk: tuple[ShrinkResult, lis
     assert result.healing is not None
     assert result.healing.after.divergence_nats < result.healing.before.divergence_nats
     assert [pair.quantity for pair in result.pairs] == ["piqa"]
-    assert {speed.metric for speed in result.speeds} == {"ttft", "tpot"}
+    assert {speed.metric for speed in result.speeds} == {"ttft", "tpot", "throughput"}
     assert said[0].startswith("After the cut and its refit: KL ")
     assert said[1].startswith("Healed in ")
     names = {path.name for path in result.folder.iterdir()}

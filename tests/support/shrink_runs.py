@@ -12,7 +12,7 @@ from families import tiny
 from harness_data import PIQA, write_rows
 from healing_runs import BATCH, BLOCK, QUICK, VOCABULARY, save_tokenizer
 
-from widthwise.shrink import ShrinkSettings
+from widthwise.shrink import GOALS, ShrinkSettings
 
 LONGER = {"tokens": 40 * BATCH, "learning_rate": 1e-3}  # or no step is better than the scales
 LINES = 120  # of text, each of 45 tokens
@@ -25,12 +25,12 @@ def quick_runs() -> Iterator[None]:
     from widthwise.prune.calibration import text as texts
     from widthwise.prune.healing import HealSettings
     from widthwise.prune.healing import text_blocks as blocks
-    from widthwise.shrink import shrink
+    from widthwise.shrink import steps
 
     with pytest.MonkeyPatch.context() as patch:
         for module in (texts, blocks):
             patch.setattr(module, "BLOCK_TOKENS", BLOCK)
-        patch.setattr(shrink, "HealSettings", lambda **_: HealSettings(**QUICK | LONGER))
+        patch.setattr(steps, "HealSettings", lambda **_: HealSettings(**QUICK | LONGER))
         yield
 
 
@@ -45,7 +45,7 @@ def made(folder: Path, text: Path, **changes: Any) -> ShrinkSettings:
         write_rows(folder / "data" / "piqa" / "validation.jsonl", rows)
         lines = text.read_text().splitlines()[:LINES]
         (folder / "words.txt").write_text("\n".join(lines))
-    asked = {} if {"params", "size", "smaller"} & changes.keys() else {"remove": "40%"}
+    asked = {} if {*GOALS} & changes.keys() else {"remove": "40%"}
     usual: dict[str, Any] = {
         "minutes": 60.0, "tasks": ("piqa",), "data": str(folder / "data"),
         "text": str(folder / "words.txt"), "device": "cpu",

@@ -29,7 +29,7 @@ from .tables import print_titled, print_wrapped, table_console
 if TYPE_CHECKING:
     from ..shrink import Shrink, ShrinkResult
 
-_GOALS = ("remove", "params", "size", "smaller")
+_GOALS = ("remove", "params", "size", "smaller", "max_loss", "faster")  # as shrink.GOALS
 _TASKS = "embedded:prose,embedded:hellaswag,embedded:piqa,embedded:sciq"
 
 
@@ -46,6 +46,13 @@ _TASKS = "embedded:prose,embedded:hellaswag,embedded:piqa,embedded:sciq"
     "given, else the files of weights.",
 )
 @click.option("--smaller", metavar="PERCENT", help="How much smaller that file is to be: 15%.")
+@click.option(
+    "--max-loss",
+    metavar="PERCENT",
+    help="The narrowest width that is shown to lose at most this share of its scores: 2%. Texts of "
+    "--task decide, if there are any.",
+)
+@click.option("--faster", metavar="TIMES", help="The widest that is shown to be as fast: 1.2x.")
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
@@ -81,7 +88,7 @@ def shrink(model: str, out: Path, dry_run: bool, **options: Any) -> None:
     MODEL is {MODEL}. It is asked the same items before and after, and both are timed in turn.
     Writes model/ (the checkpoint), README.md, report.html and, with --gguf, model.gguf.
     """
-    only_given(options, _GOALS, "Ask for a size with")
+    only_given(options, _GOALS, "Ask for something with")
     from ..shrink import Shrink, ShrinkSettings
 
     settings = ShrinkSettings(model=model, **options)
@@ -104,19 +111,18 @@ def _tell_plan(work: Shrink, out: Path) -> None:
     if work.is_done:
         return
     minutes = work.settings.minutes
+    one = "one cut" if plan.goal.kind == "max_loss" else "the cut"
     needed = tell_needs(plan.source, plan.estimate(out), out)
     left = "healing has what the others leave"
     if needed >= 60 * minutes:
         left = "there is none left for healing: give more --minutes"
-    click.echo(
-        f"That is the cut alone; of the {minutes:g} minutes for all stages {left}.", err=True
-    )
+    click.echo(f"That is {one} alone; of the {minutes:g} minutes for all stages {left}.", err=True)
 
 
 def _print_result(result: ShrinkResult) -> None:
     """The tables, the verdict, and where everything is."""
     console = table_console()
-    for table in (result.table, result.speed_table):
+    for table in (result.trial_table, result.table, result.speed_table):
         if table.rows:
             print_titled(console, f"\n{table.title}: {table.about}", table.header, table.rows)
     print_wrapped(console, f"\n{result.verdict}")

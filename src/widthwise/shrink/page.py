@@ -51,6 +51,8 @@ def _readme(result: ShrinkResult) -> Iterator[str]:
     yield from ("", "## Size and speed", "", _sizes(result).markdown(), "")
     if result.speeds:
         yield from (f"{result.speed_table.about}.", "", result.speed_table.markdown(), "")
+    if result.trial_table.rows:
+        yield from (f"## {result.trial_table.title}", "", result.trial_table.markdown(), "")
     yield from ("## How to load it", "", _loading(result), "")
     yield f"Made in {result.minutes:.1f} minutes. `report.html` has the same for people who decide."
 
@@ -91,7 +93,7 @@ def _loading(result: ShrinkResult) -> str:
 def shrink_page(result: ShrinkResult) -> Page:
     """The page for whoever decides."""
     sizes, settings = _sizes(result), result.settings
-    tables = [sizes, *([result.speed_table] if result.speeds else [])]
+    tables = [sizes, *(t for t in (result.speed_table, result.trial_table) if t.rows)]
     facts = [
         ("asked", str(result.plan.goal)),
         ("model", settings.model),

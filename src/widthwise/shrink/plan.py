@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from ..cut import PlannedWidth
@@ -23,22 +24,37 @@ class ShrinkPlan:
     Attributes:
         goal: What is asked of the size.
         source: The model.
-        spec: The cut.
-        sizes: The width, and what the model comes to by it.
+        specs: The cuts that may do it, from the mildest on; only one where shapes tell it.
         file: The file that is deployed.
         dense_bytes: Bytes of that file without a cut.
-        planned_bytes: Most bytes that it will have.
         savings: What would make it smaller without a cut.
     """
 
     goal: Goal
     source: ModelSource
-    spec: PruneSpec
-    sizes: PlannedWidth
+    specs: tuple[PruneSpec, ...]
     file: DeployedFile
     dense_bytes: int
-    planned_bytes: int
     savings: tuple[CheapSaving, ...]
+
+    def at(self, spec: PruneSpec) -> ShrinkPlan:
+        """The plan when it is known which of its cuts does it."""
+        return replace(self, specs=(spec,))
+
+    @property
+    def spec(self) -> PruneSpec:
+        """The cut, the mildest one as long as several may do it."""
+        return self.specs[0]
+
+    @cached_property
+    def sizes(self) -> PlannedWidth:
+        """The width of that cut, and what the model comes to by it."""
+        return planned_width(self.source.name, self.source.checkpoint.architecture, self.spec)
+
+    @cached_property
+    def planned_bytes(self) -> int:
+        """Most bytes that the file will have by that cut."""
+        return self.file.bytes_at(self.spec.width(self.source.checkpoint.architecture).widths)
 
     def estimate(self, out: Path) -> CutEstimate:
         """What the cut takes, with its result in a folder."""
@@ -69,6 +85,8 @@ class ShrinkPlan:
     def words(self) -> str:
         """What is asked, what the plan is, and how large the deployed file becomes."""
         sizes = self.sizes
+        if self.goal.is_tried and len(self.specs) > 1:
+            return f"{sizes.parent}: asked {self.goal}; {self._tried}"
         return (
             f"{sizes.parent}: asked {self.goal}; {sizes.words} of {sizes.intermediate_size}, "
             f"{percent(sizes.removed)} of neurons removed; "
@@ -76,6 +94,20 @@ class ShrinkPlan:
             f"parameters; {self.file} has at most {number(self.planned_bytes, 'bytes')} of "
             f"{number(self.dense_bytes, 'bytes')} "
             f"({percent(self.planned_bytes / self.dense_bytes)})"
+        )
+
+    @property
+    def _tried(self) -> str:
+        """What is tried."""
+        first, last = self.sizes, self.at(self.specs[-1]).sizes
+        how = {
+            "max_loss": "cut, refitted and asked, from the widest on, until one is not shown to "
+            "lose at most that",
+            "faster": "timed, and the widest that is shown to be as fast is taken",
+        }
+        return (
+            f"up to {len(self.specs)} cuts, {first.words} to {last.words} of "
+            f"{first.intermediate_size}, are {how[self.goal.kind]}"
         )
 
 
@@ -94,15 +126,12 @@ def plan_shrink(settings: ShrinkSettings) -> ShrinkPlan:
     if settings.gguf is not None:
         check_convertible(source.checkpoint)
     file = DeployedFile(source=source, gguf=settings.gguf, dtype=settings.dtype)
-    goal, architecture = settings.goal, source.checkpoint.architecture
-    spec = goal.spec(file)
+    goal = settings.goal
     return ShrinkPlan(
         goal=goal,
         source=source,
-        spec=spec,
-        sizes=planned_width(source.name, architecture, spec),
+        specs=goal.specs(file),
         file=file,
         dense_bytes=file.dense_bytes,
-        planned_bytes=file.bytes_at(spec.width(architecture).widths),
         savings=cheap_savings(file),
     )

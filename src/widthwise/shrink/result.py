@@ -12,24 +12,15 @@ from ..findings import Table, TaskPair, task_pairs
 from ..prune.healing import HealingRecord, read_healing_record
 from ..report import FROM_DENSE
 from ..runs import RECORDS
-from ..stats import (
-    NOTHING,
-    Estimate,
-    estimate_text,
-    grouped,
-    joined,
-    number,
-    paired_ratio,
-    percent,
-    unit_text,
-)
-from ..study import Continuation, Quantity, Record, read_study
+from ..stats import NOTHING, estimate_text, grouped, joined, number, percent, unit_text
+from ..study import Continuation, Record, read_study
+from .loss import Loss, loss_of
 from .plan import ShrinkPlan
+from .search import WidthSearch
 from .settings import ShrinkSettings
-from .stages import FinishedStage
+from .speed import WHOLE, SpeedRatio, speed_ratios
+from .stages import CUT, ITEMS_AFTER, ITEMS_BEFORE, MODEL, SPEED, FinishedStage
 
-CUT, MODEL, SPEED = "cut", "model", "speed"
-ITEMS_BEFORE, ITEMS_AFTER = "evaluations/before", "evaluations/after"
 _WORDS = {
     "degrades": "It is shown to be worse on {}",
     "improves": "It is shown to be better on {}",
@@ -37,32 +28,6 @@ _WORDS = {
     "too few items": "There are too few items to see a change on {}",
     "at the floor": "On {} it is no better than an answerer that understands nothing",
 }
-_TIMES = {"ttft": "reading a prompt", "tpot": "writing a token"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeedRatio:
-    """How many times as fast as dense the narrow model does one thing.
-
-    Attributes:
-        metric: What was timed: `"ttft"` or `"tpot"`.
-        dense: Median seconds of the model without a cut.
-        narrow: The same of the result.
-        ratio: The first over the second, within rounds.
-    """
-
-    metric: str
-    dense: float
-    narrow: float
-    ratio: Estimate
-
-    @property
-    def is_faster(self) -> bool:
-        """Whether the interval says so."""
-        return self.ratio.interval()[0] > 1
-
-    def __str__(self) -> str:
-        return f"{_TIMES[self.metric]} is {estimate_text(self.ratio)} times as fast"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +39,14 @@ class ShrinkResult:
         settings: What was asked.
         folder: Where everything is.
         stages: The stages that are done, by their names.
+        search: The search for a width; None where shapes told it.
     """
 
     plan: ShrinkPlan
     settings: ShrinkSettings
     folder: Path
     stages: Mapping[Hashable, FinishedStage]
+    search: WidthSearch | None = None
 
     @property
     def model(self) -> Path:
@@ -126,7 +93,9 @@ class ShrinkResult:
     @cached_property
     def speeds(self) -> tuple[SpeedRatio, ...]:
         """The times that could be measured."""
-        return tuple(filter(None, (_speed(self._timed, metric) for metric in _TIMES)))
+        widths = sorted({record.width for record in self._timed}, reverse=True)
+        both = [[r for r in self._timed if r.width == width] for width in widths]
+        return tuple(speed_ratios(*both)) if len(both) == 2 else ()
 
     @cached_property
     def _timed(self) -> tuple[Record, ...]:
@@ -144,16 +113,36 @@ class ShrinkResult:
         """The tasks that are shown to be worse."""
         return tuple(pair.quantity for pair in self.pairs if pair.word == "degrades")
 
+    @cached_property
+    def loss(self) -> Loss | None:
+        """The share of its scores that it lost, where only so much is allowed."""
+        goal = self.plan.goal
+        return loss_of(self.pairs, float(goal.amount)) if goal.kind == "max_loss" else None
+
+    @property
+    def whole_speed(self) -> SpeedRatio | None:
+        """How much faster a prompt and what is written after it are; None where not measured."""
+        return next((speed for speed in self.speeds if speed.metric == WHOLE), None)
+
     @property
     def is_kept(self) -> bool:
-        """Whether the deployed file is what was asked for."""
-        most = self.plan.goal.most_bytes(self.plan.file)
+        """Whether the result is what was asked for."""
+        goal = self.plan.goal
+        if goal.kind == "faster":
+            return self.whole_speed is not None and self.whole_speed.is_shown(float(goal.amount))
+        if self.loss is not None:
+            return self.loss.is_within
+        most = goal.most_bytes(self.plan.file)
         return most is None or self.file_bytes <= most
 
     def said_of(self, stage: str) -> Iterator[str]:
         """Sentences on what a stage did."""
         done = self.stages[stage]
-        if stage == "cut":
+        if self.search and (trial := self.search.trial_of(stage)):
+            yield f"{trial}."
+        elif stage == "cut":
+            if self.search and self.search.end_words:
+                yield self.search.end_words
             yield from self.refit_sentences
         elif stage == "heal":
             yield self.healing_sentence
@@ -207,13 +196,27 @@ class ShrinkResult:
         return Table.of(
             self.speeds,
             {
-                "what": lambda speed: _TIMES[speed.metric],
+                "what": lambda speed: speed.what,
                 "before": lambda speed: number(speed.dense, "sec"),
                 "after": lambda speed: number(speed.narrow, "sec"),
                 "times as fast [95 %]": lambda speed: estimate_text(speed.ratio),
             },
             title="Speed",
-            about="Both models in turn: a prompt of 512 tokens, then 32 new ones",
+            about="Both models in turn: a prompt of 512 tokens, then 32 new ones; together, by the new ones",
+        )
+
+    @property
+    def trial_table(self) -> Table:
+        """The widths that were tried."""
+        return Table.of(
+            self.search.trials if self.search else (),
+            {
+                "neurons removed": lambda trial: percent(trial.removed),
+                "found [95 %]": lambda trial: str(trial.found),
+                "what was asked": lambda trial: "shown" if trial.is_enough else "not shown",
+            },
+            title="Widths that were tried",
+            about="Each as it was cut, before any healing",
         )
 
     @property
@@ -230,15 +233,26 @@ class ShrinkResult:
     def verdict(self) -> str:
         """What was asked, whether it was reached, what it cost, and whether it is worth it."""
         reached = "reached" if self.is_kept else "not reached"
-        faster = [str(speed) for speed in self.speeds if speed.is_faster]
+        faster = [str(speed) for speed in self.speeds if speed.is_shown()]
         sentences = [
-            f"Asked: {self.plan.goal.words}; {reached}, as {self.size_words}. {self._lost_words}."
+            f"Asked: {self.plan.goal.words}; {reached}, as {self._why}. {self._lost_words}."
         ]
+        if self._why != self.size_words:
+            sentences.append(f"{self.size_words[0].upper()}{self.size_words[1:]}.")
         if faster:
             sentences.append(f"On this machine {joined(faster)}.")
         elif self.speeds:
             sentences.append("It is not shown to be faster on this machine.")
         return " ".join(filter(None, [*sentences, self._worse_deal]))
+
+    @property
+    def _why(self) -> str:
+        """What was asked for as it was got."""
+        if self.loss is not None:
+            return f"there is {self.loss}"
+        if self.plan.goal.kind != "faster":
+            return self.size_words
+        return str(self.whole_speed or f"speed was not measured: {self._no_speed}")
 
     @property
     def _worse_deal(self) -> str:
@@ -247,10 +261,10 @@ class ShrinkResult:
         if not self.degraded:
             return ""
         if not self.is_kept:
-            return f"{begin} is not as small as asked."
+            return f"{begin} is not what was asked."
         if self.plan.is_cheaper:
             return f"{begin} what saves without a cut would do what is asked."
-        if self.speeds and not any(speed.is_faster for speed in self.speeds):
+        if self.speeds and not any(speed.is_shown() for speed in self.speeds):
             return "Who needs speed has the better deal in the model without a cut."
         return ""
 
@@ -273,17 +287,3 @@ def _score(value: float | None, record: Record) -> str:
 def _measure(record: Record) -> str:
     """The unit of a score, and its better direction where that is down."""
     return unit_text(record.unit) + ("" if record.higher_is_better else ", lower is better")
-
-
-def _speed(records: tuple[Record, ...], metric: str) -> SpeedRatio | None:
-    """One metric of both models, the wider one first; None where one is missing."""
-    found = [r for r in records if Quantity.parse(r.quantity).metric == metric and r.items]
-    if len(found) != 2:
-        return None
-    dense, narrow = sorted(found, key=lambda record: -record.width)
-    return SpeedRatio(
-        metric=metric,
-        dense=dense.value or 0.0,
-        narrow=narrow.value or 0.0,
-        ratio=paired_ratio(dense.items, narrow.items),
-    )

@@ -12,7 +12,7 @@ from ..cut.gguf import check_file_type
 from ..errors import RunError
 from ..prune.calibration import check_source
 from ..study import PROMPTS, EvaluateSettings, checked_device
-from .goal import Goal
+from .goal import GOALS, Goal
 
 # Of the embedded data, what small models beat a trivial answerer at.
 TASKS = ("embedded:prose", "embedded:hellaswag", "embedded:piqa", "embedded:sciq")
@@ -32,6 +32,10 @@ class ShrinkSettings:
         size: Most bytes of the file that is deployed (`"0.4GB"`): the GGUF file where there is one,
             else the files of weights.
         smaller: How much smaller that file is to be (`"15%"`).
+        max_loss: The share of its scores that the model may lose (`"2%"`, see `loss_of`); widths
+            are tried for it.
+        faster: How many times as fast the result is to be (`"1.2x"`), of a prompt of 512 tokens and
+            32 new ones; widths are timed for it.
         minutes: Time on the clock for all stages; healing takes what the others leave of it.
         text: Text for the refit and for healing, as `calibrate` takes it; None for the embedded
             text.
@@ -54,6 +58,8 @@ class ShrinkSettings:
     params: str | None = None
     size: str | None = None
     smaller: str | None = None
+    max_loss: str | None = None
+    faster: str | None = None
     minutes: float = MINUTES
     text: str | None = None
     tasks: tuple[str, ...] = TASKS
@@ -75,12 +81,13 @@ class ShrinkSettings:
     @property
     def goal(self) -> Goal:
         """What is asked of the size."""
-        return Goal.of(remove=self.remove, params=self.params, size=self.size, smaller=self.smaller)
+        return Goal.of(**{kind: getattr(self, kind) for kind in GOALS})
 
     @property
     def stored(self) -> Mapping[str, Any]:
         """The settings as the folder of a shrink keeps them."""
-        return asdict(self)
+        added_later = ("max_loss", "faster")
+        return {k: v for k, v in asdict(self).items() if v is not None or k not in added_later}
 
     def evaluation(self, model: str, dtype: str | None = None) -> EvaluateSettings:
         """How a model is asked the tasks, the same before and after.

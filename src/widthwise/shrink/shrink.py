@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
-from ..cut.checkpoint import HEALING_FILE, ModelSource, resolve_model
-from ..cut.gguf import export_gguf
-from ..errors import OutputError, RunError
-from ..io import DTYPE_BYTES, check_new_file, free_bytes, move_into_place
-from ..prune import in_bytes, prune
-from ..prune.healing import HealSettings, NotBetter, TrainingStep, heal
+from ..errors import OutputError
+from ..io import move_into_place
 from ..runs import ProgressCallback, RunStore
-from ..study import CostSettings, CostStudy, EvaluateSettings, Evaluation, read_study
 from .page import write_page, write_readme
 from .plan import ShrinkPlan, plan_shrink
-from .result import CUT, ITEMS_AFTER, ITEMS_BEFORE, MODEL, SPEED, ShrinkResult
+from .result import ShrinkResult
+from .search import TRIES, WidthSearch, search_of, trial_place
 from .settings import ShrinkSettings
-from .stages import FORMAT, FinishedStage
-
-_WORKLOAD = "512x32"
-_STATE_BYTES = 20  # of a parameter that is healed
+from .stages import CUT, FORMAT, ITEMS_AFTER, MODEL, SPEED, FinishedStage, Stage
+from .steps import Steps
 
 
 class Shrink:
@@ -70,7 +64,7 @@ class Shrink:
     def is_done(self) -> bool:
         """Whether every stage is done, so that a run only reads what is there."""
         self.store.load()
-        return all(name in self.store.records for name, _ in self._stages())
+        return ("gguf" if self.settings.gguf else "after") in self.store.records
 
     def run(self) -> ShrinkResult:
         """Do the stages that are not done, write the pages, and return what came out."""
@@ -94,91 +88,60 @@ class Shrink:
 
     @property
     def _result(self) -> ShrinkResult:
+        search = self._search
         return ShrinkResult(
-            plan=self.plan, settings=self.settings, folder=self.path, stages=self.store.records
+            plan=self.plan.at(search.found.spec) if search and search.found else self.plan,
+            settings=self.settings,
+            folder=self.path,
+            stages=self.store.records,
+            search=search,
         )
 
-    def _stages(self) -> Iterator[tuple[str, Callable[[], str | None]]]:
-        """Names, and what does each; that gives the reason why it did nothing, or None."""
-        yield "before", self._ask_before
+    @property
+    def _search(self) -> WidthSearch | None:
+        """The search for a width; None where shapes tell it."""
+        if not self.plan.goal.is_tried:
+            return None
+        return search_of(self.plan.goal)(
+            plan=self.plan, settings=self.settings, folder=self.path, done=self.store.records
+        )
+
+    @cached_property
+    def _steps(self) -> Steps:
+        return Steps(
+            path=self.path,
+            settings=self.settings,
+            source=self.plan.source,
+            command=self._command,
+            on_progress=self._on_progress,
+        )
+
+    def _stages(self) -> Iterator[Stage]:
+        """The stages in their order; one is only given when those before it are done."""
+        steps, gguf = self._steps, self.settings.gguf is not None
+        yield "before", steps.ask_before
+        if search := self._search:
+            yield from search.stages(steps)
         yield "cut", self._cut
-        if self.settings.gguf is not None:  # what cannot be written is known before the healing
+        if gguf:  # what cannot be written is known before the healing
             yield "trial", partial(self._export, CUT)
-        yield "speed", self._time
-        yield "heal", self._heal
+        models = (self.settings.model, str(self.path / CUT))
+        yield "speed", partial(steps.time_models, SPEED, models)
+        yield "heal", lambda: steps.heal(CUT, self.healing_minutes)
         yield "model", self._place
-        yield "after", self._ask_after
-        if self.settings.gguf is not None:
+        yield "after", partial(steps.ask, MODEL, ITEMS_AFTER, "after")
+        if gguf:
             yield "gguf", partial(self._export, MODEL)
 
-    def _ask_before(self) -> None:
-        self._before.run()
-
-    def _ask_after(self) -> None:
-        before = self._before
-        before.run()  # it has every score; what it says next is asked again as far as needed
-        settings = self.settings.evaluation(str(self.path / MODEL), self._dtype)
-        self._evaluation(ITEMS_AFTER, settings, "after", before).run()
-
-    @property
-    def _before(self) -> Evaluation:
-        """The evaluation of the model without a cut."""
-        settings = self.settings.evaluation(self.settings.model)
-        return self._evaluation(ITEMS_BEFORE, settings, "before")
-
-    def _evaluation(
-        self, place: str, settings: EvaluateSettings, when: str, against: Evaluation | None = None
-    ) -> Evaluation:
-        def tell(share: float, label: str) -> None:
-            self._on_progress(share, f"{when}: {label}")
-
-        return Evaluation(self.path / place, settings, on_progress=tell, against=against)
-
-    @property
-    def _dtype(self) -> str:
-        """The dtype in which the model was asked before."""
-        return str(read_study(self.path / ITEMS_BEFORE).settings["dtype"])
-
     def _cut(self) -> None:
-        out, spec = self.path / CUT, self.plan.spec
-        if (out / "config.json").exists():  # written whole, and the process was killed then
-            return
-        layers = self.plan.source.checkpoint.architecture.layers
-
-        def tell(layer: int) -> None:
-            self._on_progress((layer + 1) / layers, f"cut: layer {layer + 1} of {layers}")
-
-        self._on_progress(0.0, f"cut: {layers} layers are refitted, then rows are scaled")
-        target: Any = {spec.target.kind: spec.target.text}
-        prune(
-            self.plan.source,
-            out=out,
-            command=self._command,
-            progress=tell,
-            align=spec.align,
-            dtype=self.settings.dtype,
-            text=self.settings.text,
-            **target,
-        )
-
-    def _time(self) -> str | None:
-        settings = CostSettings(
-            models=(self.settings.model, str(self.path / CUT)),
-            workloads=(_WORKLOAD,),
-            seed=self.settings.seed,
-            energy=False,
-            dtype=self._dtype,
-            device=self.settings.device,
-        )
-
-        def tell(share: float, label: str) -> None:
-            self._on_progress(share, f"speed: {label}")
-
-        try:
-            CostStudy(self.path / SPEED, settings, on_progress=tell).run()
-        except RunError as error:  # such as memory for one model at a time
-            return str(error)
-        return None
+        """Make the cut; that of a search is there, so it is only given its place."""
+        out, search = self.path / CUT, self._search
+        found = search and search.found
+        tried = found and self.path / trial_place(found.spec)
+        if tried and tried.exists() and not out.exists():
+            _move(tried, out)
+        shutil.rmtree(self.path / TRIES, ignore_errors=True)
+        self._steps.cut(found.spec if found else self.plan.spec, CUT, "cut")
 
     @property
     def healing_minutes(self) -> float:
@@ -188,64 +151,18 @@ class Shrink:
         spent = [stage.seconds * (1 + (name in twice)) for name, stage in done]
         return self.settings.minutes - sum(spent) / 60
 
-    def _heal(self) -> str | None:
-        out = self.path / MODEL
-        if (out / HEALING_FILE).exists():
-            return None
-        minutes = self.healing_minutes
-        if minutes <= 0:
-            return f"the other stages take the {self.settings.minutes:g} minutes that there are"
-        if lack := self._lack_of_memory():
-            return lack
-        self._on_progress(0.0, f"heal: up to {minutes:.1f} minutes")
-
-        def tell(step: TrainingStep, share: float) -> None:
-            self._on_progress(share, f"heal: loss {step.loss:.3f}")
-
-        try:
-            heal(
-                resolve_model(self.path / CUT),
-                self.plan.source,
-                out=out,
-                settings=HealSettings(minutes=minutes, seed=self.settings.seed),
-                progress=tell,
-                text=self.settings.text,
-                device=self.settings.device,
-                command=self._command,
-            )
-        except NotBetter as error:
-            return str(error)
-        return None
-
-    def _lack_of_memory(self) -> str | None:
-        """Why memory does not allow a healing; None where it does."""
-        import torch
-
-        sizes = self.plan.sizes
-        device = self.settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        both = sizes.parameters + sizes.parent_parameters
-        needed = _STATE_BYTES * sizes.parameters + DTYPE_BYTES["BF16"] * both
-        free = free_bytes(device.partition(":")[0])
-        if needed < free:
-            return None
-        return f"training all weights takes {in_bytes(needed)} of memory, {in_bytes(free)} are free"
-
     def _place(self) -> None:
         """The cut becomes the result where it was not healed."""
-        out = self.path / MODEL
-        if out.exists():
-            return
-        try:
-            move_into_place(self.path / CUT, out)
-        except OSError as error:
-            raise OutputError(f"{out} was not written: {error}") from error
+        if not (self.path / MODEL).exists():
+            _move(self.path / CUT, self.path / MODEL)
 
-    def _export(self, folder: str) -> None:
-        """Write the GGUF file of a checkpoint of the folder."""
-        assert self.settings.gguf is not None
-        out = self.path / f"{MODEL}.gguf"
-        check_new_file(out, force=True)
-        self._on_progress(0.0, f"gguf: writing {out.name}")
-        sizes = self.plan.sizes
-        name = f"{Path(sizes.parent).name}-{sizes.expansion_ratio:.2f}x"
-        export_gguf(ModelSource(self.path / folder, name), out, self.settings.gguf, force=True)
+    def _export(self, place: str) -> None:
+        sizes = self._result.plan.sizes
+        self._steps.export(place, f"{Path(sizes.parent).name}-{sizes.expansion_ratio:.2f}x")
+
+
+def _move(folder: Path, out: Path) -> None:
+    try:
+        move_into_place(folder, out)
+    except OSError as error:
+        raise OutputError(f"{out} was not written: {error}") from error

@@ -1,13 +1,25 @@
-"""The stages of a shrink that are done, as lines of a file."""
+"""The stages of a shrink that are done, as lines of a file, and where they put what they make."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from operator import attrgetter
 
 from ..io import from_json
 from ..runs import STAGES, RecordFormat
+
+CUT, MODEL, SPEED = "cut", "model", "speed"  # folders of checkpoints, and of times
+Stage = tuple[str, Callable[[], str | None]]  # its name, and what does it: gives a reason or None
+
+
+def evaluation_place(when: str) -> str:
+    """Where the answers of one time of asking are: `"before"`, `"after"`, or of a trial `"15"`."""
+    return f"evaluations/{when}"
+
+
+ITEMS_BEFORE, ITEMS_AFTER = evaluation_place("before"), evaluation_place("after")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +27,9 @@ class FinishedStage:
     """A stage that is done, and how long it took.
 
     Attributes:
-        name: Its name: `"before"`, `"cut"`, `"trial"` (of the GGUF file), `"speed"`, `"heal"`,
-            `"model"`, `"after"` or `"gguf"`.
+        name: Its name: `"before"`, `"try 5%"` and the like, `"speeds"`, `"speeds-between"`,
+            `"cut"`, `"trial"` (of the GGUF file), `"speed"`, `"heal"`, `"model"`, `"after"` or
+            `"gguf"`.
         seconds: Time on the clock, in the process that ended it.
         reason: Why it did nothing; None where it did something.
     """

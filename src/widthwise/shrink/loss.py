@@ -1,0 +1,113 @@
+"""How much of its scores a model lost by a cut, in one number with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import RunError
+from ..findings import TaskPair, beats_its_floor
+from ..stats import is_perplexity, joined, percent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """The share of its scores that a model lost.
+
+    Of an accuracy it is the share of the right answers, of bits per byte or perplexity the share by
+    which they rose.
+
+    Attributes:
+        tasks: What it is the mean of.
+        value: The loss; below 0 where scores became better.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        others: The tasks beside these that lost more than `limit` by their own intervals.
+        limit: The loss that is allowed.
+    """
+
+    tasks: tuple[str, ...]
+    value: float
+    low: float
+    high: float
+    others: tuple[str, ...]
+    limit: float
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the loss is shown to be allowed: the interval ends below the limit.
+
+        For a loss of exactly the limit it says so in at most 2.5 % of all samples.
+        """
+        return self.high <= self.limit and not self.others
+
+    def __str__(self) -> str:
+        found = f"a loss of {percent(self.value)} [{percent(self.low)}, {percent(self.high)}]"
+        of = f"{'the mean of ' if len(self.tasks) > 1 else ''}{joined(self.tasks)}"
+        limit = percent(self.limit)
+        if self.others:
+            return f"{found} on {of}, and of more than {limit} on {joined(self.others)}"
+        if self.is_within:
+            return f"{found} on {of}, so at most {limit}"
+        if self.low > self.limit:
+            return f"{found} on {of}, so more than {limit}"
+        return f"{found} on {of}, so not shown to be at most {limit}"
+
+
+def loss_of(pairs: Sequence[TaskPair], limit: float) -> Loss:
+    """The loss of a cut, from its scores beside those of the model without a cut.
+
+    Texts decide where there are any, in bits per byte or perplexity, because a few of them tell 1 %
+    where a thousand answers do not; the other tasks must then not be shown to lose more. Without
+    texts it is the mean over all tasks. Tasks at which the model does not beat the floor have
+    nothing to lose and are left out.
+
+    The interval of the mean recovers variances from the intervals of the tasks, as
+    `paired_difference` gives them (Zou and Donner, Statistics in Medicine 27, 2008). The dense
+    score under each difference is taken as known.
+
+    Raises:
+        RunError: No task is left.
+    """
+    losses = {pair.quantity: _loss(pair) for pair in pairs if _can_lose(pair)}
+    if not losses:
+        raise RunError(
+            "no loss can be seen: at none of the tasks the model without a cut beats an answerer "
+            "that understands nothing; ask others with --task, or more items with --limit"
+        )
+    texts = {p.quantity for p in pairs if not p.own.higher_is_better}
+    judged = {name: each for name, each in losses.items() if name in texts} or losses
+    values, lows, highs = zip(*judged.values(), strict=True)
+    mean = math.fsum(values) / len(values)
+    return Loss(
+        tasks=tuple(judged),
+        value=mean,
+        low=mean - math.dist(values, lows) / len(values),
+        high=mean + math.dist(values, highs) / len(values),
+        others=tuple(n for n, (_, low, _) in losses.items() if n not in judged and low > limit),
+        limit=limit,
+    )
+
+
+def _can_lose(pair: TaskPair) -> bool:
+    """Whether it was compared, and the dense score is one from which something can be lost."""
+    is_compared = pair.judged is not None and pair.judged.difference is not None
+    has_score = bool(pair.other.value)
+    return is_compared and has_score and (pair.other.floor is None or beats_its_floor(pair.other))
+
+
+def _loss(pair: TaskPair) -> tuple[float, float, float]:
+    """The loss on a task, and the ends of its interval."""
+    assert pair.judged is not None
+    found = pair.judged.difference
+    assert found is not None
+    assert pair.other.value is not None
+    ends = found.value, found.low, found.high
+    if is_perplexity(pair.own.unit):  # compared by logarithms
+        ends = math.expm1(ends[0]), math.expm1(ends[1]), math.expm1(ends[2])
+    else:
+        ends = ends[0] / pair.other.value, ends[1] / pair.other.value, ends[2] / pair.other.value
+    if not pair.own.higher_is_better:
+        return ends
+    return -ends[0], -ends[2], -ends[1]

@@ -1,0 +1,169 @@
+"""The steps of a shrink, each one call of the library into a part of its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..cut.checkpoint import HEALING_FILE, ModelSource, resolve_model
+from ..cut.gguf import export_gguf
+from ..errors import RunError
+from ..io import DTYPE_BYTES, check_new_file, free_bytes
+from ..prune import PruneSpec, in_bytes, prune
+from ..prune.healing import HealSettings, NotBetter, TrainingStep, heal
+from ..runs import ProgressCallback
+from ..study import CostSettings, CostStudy, EvaluateSettings, Evaluation, read_study
+from .settings import ShrinkSettings
+from .stages import ITEMS_BEFORE, MODEL
+
+_WORKLOAD = "512x32"
+_STATE_BYTES = 20  # of a parameter that is healed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """What stages call.
+
+    Attributes:
+        path: The folder of the shrink.
+        settings: What is asked.
+        source: The model.
+        command: Command line to quote in the model card.
+        on_progress: Called with the share of a step that is done, and what is done now.
+    """
+
+    path: Path
+    settings: ShrinkSettings
+    source: ModelSource
+    command: str | None
+    on_progress: ProgressCallback
+
+    def ask_before(self) -> None:
+        """Ask the model without a cut."""
+        self._before.run()
+
+    def ask(self, model: str, place: str, when: str) -> None:
+        """Ask a checkpoint of the folder the same items."""
+        before = self._before
+        before.run()  # it has every score; what it says next is asked again as far as needed
+        settings = self.settings.evaluation(str(self.path / model), self._dtype)
+        self._evaluation(place, settings, when, before).run()
+
+    @property
+    def _before(self) -> Evaluation:
+        settings = self.settings.evaluation(self.settings.model)
+        return self._evaluation(ITEMS_BEFORE, settings, "before")
+
+    def _evaluation(
+        self, place: str, settings: EvaluateSettings, when: str, against: Evaluation | None = None
+    ) -> Evaluation:
+        return Evaluation(
+            self.path / place, settings, on_progress=self._tell(when), against=against
+        )
+
+    def _tell(self, what: str) -> ProgressCallback:
+        return lambda share, label: self.on_progress(share, f"{what}: {label}")
+
+    @property
+    def _dtype(self) -> str:
+        """The dtype in which the model was asked before."""
+        return str(read_study(self.path / ITEMS_BEFORE).settings["dtype"])
+
+    def cut(self, spec: PruneSpec, place: str, what: str) -> None:
+        """Cut and refit the model into a folder, which may be whole already."""
+        out = self.path / place
+        if (out / "config.json").exists():  # written whole, and the process was killed then
+            return
+        layers = self.source.checkpoint.architecture.layers
+
+        def tell(layer: int) -> None:
+            self.on_progress((layer + 1) / layers, f"{what}: layer {layer + 1} of {layers}")
+
+        self.on_progress(0.0, f"{what}: {layers} layers are refitted, then rows are scaled")
+        target: Any = {spec.target.kind: spec.target.text}
+        prune(
+            self.source,
+            out=out,
+            command=self.command,
+            progress=tell,
+            align=spec.align,
+            dtype=self.settings.dtype,
+            text=self.settings.text,
+            **target,
+        )
+
+    def time_models(self, place: str, models: Sequence[str]) -> str | None:
+        """Time models in turn; gives the reason why that cannot be, such as too little memory."""
+        return self._time(place, tuple(models), ())
+
+    def time_widths(self, place: str, widths: Sequence[str]) -> str | None:
+        """Time the model in turn with itself at some widths."""
+        return self._time(place, (self.settings.model,), tuple(widths))
+
+    def _time(self, place: str, models: tuple[str, ...], widths: tuple[str, ...]) -> str | None:
+        settings = CostSettings(
+            models=models,
+            widths=widths,
+            workloads=(_WORKLOAD,),
+            seed=self.settings.seed,
+            energy=False,
+            dtype=self._dtype,
+            device=self.settings.device,
+        )
+        try:
+            CostStudy(self.path / place, settings, on_progress=self._tell("speed")).run()
+        except RunError as error:  # such as memory for one model at a time
+            return str(error)
+        return None
+
+    def heal(self, place: str, minutes: float) -> str | None:
+        """Heal a checkpoint of the folder; gives the reason why that cannot be."""
+        out = self.path / MODEL
+        if (out / HEALING_FILE).exists():
+            return None
+        if minutes <= 0:
+            return f"the other stages take the {self.settings.minutes:g} minutes that there are"
+        cut = resolve_model(self.path / place)
+        if lack := self._lack_of_memory(cut):
+            return lack
+        self.on_progress(0.0, f"heal: up to {minutes:.1f} minutes")
+
+        def tell(step: TrainingStep, share: float) -> None:
+            self.on_progress(share, f"heal: loss {step.loss:.3f}")
+
+        try:
+            heal(
+                cut,
+                self.source,
+                out=out,
+                settings=HealSettings(minutes=minutes, seed=self.settings.seed),
+                progress=tell,
+                text=self.settings.text,
+                device=self.settings.device,
+                command=self.command,
+            )
+        except NotBetter as error:
+            return str(error)
+        return None
+
+    def _lack_of_memory(self, cut: ModelSource) -> str | None:
+        """Why memory does not allow a healing; None where it does."""
+        import torch
+
+        device = self.settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        narrow, dense = (s.checkpoint.architecture.parameters for s in (cut, self.source))
+        needed = _STATE_BYTES * narrow + DTYPE_BYTES["BF16"] * (narrow + dense)
+        free = free_bytes(device.partition(":")[0])
+        if needed < free:
+            return None
+        return f"training all weights takes {in_bytes(needed)} of memory, {in_bytes(free)} are free"
+
+    def export(self, place: str, name: str) -> None:
+        """Write the GGUF file of a checkpoint of the folder."""
+        assert self.settings.gguf is not None
+        out = self.path / f"{MODEL}.gguf"
+        check_new_file(out, force=True)
+        self.on_progress(0.0, f"gguf: writing {out.name}")
+        export_gguf(ModelSource(self.path / place, name), out, self.settings.gguf, force=True)

@@ -100,7 +100,7 @@ def saved(tmp_path: Path, llama: Any) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: Any) -> Path:
-    """A tiny random Llama in float32 with the embedded model's tokenizer and chat template.
+    """A tiny random Llama in float32, the embedded model's first words and its chat template.
 
     Weights are drawn wide (0.3, not 0.02), so that a cut changes answers and no two are nearly
     equal. Skips where the embedded model cannot be had.
@@ -108,22 +108,21 @@ def tiny_checkpoint(tmp_path_factory: Any) -> Path:
     import torch
     import transformers as hf
     from families import SHAPE
+    from first_words import WORDS, save_first_words
 
-    from widthwise.assets import embedded_model
     from widthwise.errors import AssetError
 
+    folder: Path = tmp_path_factory.mktemp("speaking") / "tiny"
     try:
-        embedded = embedded_model()
+        save_first_words(folder)
     except AssetError as error:
         pytest.skip(f"the embedded model cannot be had: {error}")
-    folder: Path = tmp_path_factory.mktemp("speaking") / "tiny"
-    shape = {**SHAPE, "vocab_size": 49152, "max_position_embeddings": 2048}
+    shape = {**SHAPE, "vocab_size": WORDS, "max_position_embeddings": 4096}
     state = torch.get_rng_state()
     torch.manual_seed(0)
     hf.utils.logging.disable_progress_bar()
     config = hf.LlamaConfig(**shape, initializer_range=0.3)
     hf.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    hf.AutoTokenizer.from_pretrained(embedded).save_pretrained(folder)
     torch.set_rng_state(state)
     return folder
 

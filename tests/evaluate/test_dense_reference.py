@@ -70,7 +70,7 @@ def test_an_item_is_as_far_as_whole_passes_say(models: tuple[Any, Any, Any], tas
             tokens += len(p)
         assert answer.distance.tokens == tokens
         assert answer.distance.agreement == same
-        # Up to 50 sums over 49,152 words in float32, of terms that come to 1 in all.
+        # Up to 50 sums over 4,096 words in float32, of terms that come to 1 in all.
         assert answer.distance.divergence == pytest.approx(kl, rel=1e-3)
         assert answer.distance.acceptance == pytest.approx(accepted, rel=1e-3)
     assert sum(answer.distance.divergence for answer in answers) > 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from json_results import printed_json
 
 from widthwise.cli import main
 
@@ -29,7 +30,7 @@ def test_a_name_is_explained() -> None:
 
 def test_exponents_as_json() -> None:
     result = run("--a=-1/2,0,1/2", "--b=1/2,1/2,1/2", "--c=0", "--json")
-    found = json.loads(result.stdout)
+    found = printed_json("abc", result)
     assert found["regime"] == "feature"
     assert (found["r"], found["r_layers"]) == ("0", ["0", "0"])
     assert (found["stable"], found["nontrivial"], found["hidden_layers"]) == (True, True, 2)

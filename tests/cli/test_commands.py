@@ -80,9 +80,11 @@ def test_a_shell_can_complete_commands_options_models_and_choices(
     assert [item.value for item in shell.get_completions(words, begun)] == offered
 
 
-def test_every_command_can_be_quiet() -> None:
+def test_every_command_can_be_quiet_and_print_json() -> None:
     for words in _names(main):
-        assert "-q, --quiet" in run(*words, "--help").stdout, words
+        shown = run(*words, "--help").stdout
+        assert "-q, --quiet" in shown, words
+        assert "--json" in shown or words == ("shrink",), words
 
 
 def _names(group: click.Group, *before: str) -> Iterator[tuple[str, ...]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import transformers as hf
 from click.testing import CliRunner
+from json_results import printed_json
 
 from widthwise import Plan
 from widthwise.cli import main
@@ -49,6 +50,10 @@ def test_a_demo_draws_reports_and_keeps_a_checkpoint(tiny_checkpoint: Path, tmp_
     assert again.exit_code == 0
     assert (out / "records.jsonl").read_bytes() == before
     assert again.stdout == result.stdout
+    words = ["demo", str(tiny_checkpoint), "-o", str(out), *SMALL, "--json"]
+    found = printed_json("demo", CliRunner().invoke(main, words))
+    assert found["checkpoint"] == str(folder)
+    assert found["counts"] == {"prose": 4, "sciq": 2}
 
 
 def test_no_time_at_all_is_refused() -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers as hf
 from click.testing import CliRunner, Result
+from json_results import printed_json
 
 from widthwise.cli import main
 from widthwise.study import load
@@ -49,6 +50,9 @@ def test_a_cut_beside_what_it_was_cut_from(cut: Path, tmp_path: Path) -> None:
     assert again.exit_code == 0
     assert again.stdout == result.stdout
     assert len(load(out / "model" / "records.jsonl")) == len(found) + 2  # sizes
+    printed = printed_json("evaluate --against", run(*asked, "--json"))
+    assert [pair["quantity"] for pair in printed["pairs"]] == ["piqa", "prose"]
+    assert [model["model"] for model in printed["models"]] == ["model", "against"]
 
 
 def test_half_of_it_is_gone_on_with(cut: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:

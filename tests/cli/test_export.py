@@ -8,6 +8,7 @@ import pytest
 from command_line import run
 from every_family import tiny_model
 from family_trials import save_words
+from json_results import printed_json
 
 
 def test_a_wrong_type_and_a_result_that_is_there_are_refused(tmp_path: Path) -> None:
@@ -32,3 +33,7 @@ def test_the_file_is_told_with_its_size_and_types(tmp_path: Path) -> None:
     assert result.stdout.strip() == str(tmp_path / "a.gguf")
     assert "a.gguf: bf16, " in result.stderr
     assert " BF16" in result.stderr
+    words = ("export", folder, "-o", tmp_path / "b.gguf", "--type", "bf16", "--json")
+    found = printed_json("export", run(*words))
+    assert found["path"] == str(tmp_path / "b.gguf")
+    assert found["bytes_after"] == (tmp_path / "b.gguf").stat().st_size

@@ -1,6 +1,5 @@
 """The command `findings`: sentences and tables of a stored study, also as JSON."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from findings_records import place, right, study
+from json_results import printed_json
 from report_records import score
 
 from widthwise.cli import main
@@ -49,7 +49,7 @@ def test_command_prints_sentences_before_tables(tmp_path: Path) -> None:
 
 def test_command_speaks_json_without_infinities(tmp_path: Path) -> None:
     result = run(stored(tmp_path, study((1, 0), 1)), "--json", "--loss", "1pp")
-    (found,) = json.loads(result.output, parse_constant=pytest.fail)
+    (found,) = printed_json("findings", result)["models"]
     (curve,) = found["curves"]
     assert (curve["trend"], curve["loss"], curve["points"][0]["low"]) == ("cannot tell", 0.01, None)
 
@@ -72,7 +72,7 @@ def test_published_is_a_study_of_its_own() -> None:
     assert result.exit_code == 0
     assert "1B IFEval at 2.40x           +46 %" in result.output
     assert documented(1) <= printed(result)
-    assert len(json.loads(run("--published", "--json").output)) == 4
+    assert len(printed_json("findings", run("--published", "--json"))["models"]) == 4
 
 
 @pytest.mark.parametrize(

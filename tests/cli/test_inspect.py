@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import transformers as hf
 from command_line import run
+from json_results import printed_json
 
 
 def test_inspect_prints_exact_counts(saved: Path, llama: Any) -> None:
     result = run("inspect", saved, "--width", "9", "--context", "64")
     data = json.loads(result.stdout)
+    words = ("inspect", saved, "--width", "9", "--context", "64", "--json")
+    assert printed_json("inspect", run(*words)) == data
     assert data["counts"][0]["parameters"] == sum(p.numel() for p in llama.parameters())
     assert data["counts"][1]["width"] == 9
     assert data["default_alignment"] == 1

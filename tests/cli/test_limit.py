@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from json_results import printed_json
 
 from widthwise.cli import main
 from widthwise.theory import PowerLawFit
@@ -39,7 +40,7 @@ def test_four_standard_cases_are_fitted() -> None:
 def test_a_slope_that_may_be_none_is_undecided_in_both_tables() -> None:
     """Two seeds at two widths: intervals that hold 0 as well are no agreement."""
     words = ["ntp", "--activation", "tanh", "--widths", "16,24", "--seeds", 2]
-    (found,) = json.loads(run(*words, "--json").stdout)
+    (found,) = printed_json("limit converge", run(*words, "--json"))["cases"]
     for rate, verdict in (("distance", "verdict"), ("movement", "movement_verdict")):
         low, high = found[rate]["slope_interval"]
         assert low < -0.5 < 0 < high, "the test wants an interval that holds both"
@@ -51,7 +52,7 @@ def test_a_slope_that_may_be_none_is_undecided_in_both_tables() -> None:
 
 def test_json_has_every_run_and_both_slopes() -> None:
     result = run("ntp", "--activation", "erf", "--steps", 3, "--lr", 0.2, *SMALL, "--json")
-    (found,) = json.loads(result.stdout)
+    (found,) = json.loads(result.stdout)["cases"]
     assert (found["case"], found["lr"], found["steps"]) == ("NTP, erf", 0.2, 3)
     assert (found["expected_slope"], found["expected_movement_slope"]) == ("-1/2", "-1/2")
     for rate in (found["distance"], found["movement"]):
@@ -71,7 +72,7 @@ def test_the_seed_decides_everything() -> None:
 def test_exponents_may_be_given_and_a_power_that_is_not_known_is_not_named() -> None:
     named = run("up_1/4", *SMALL, "--json")
     given = run("--a=-1/4,1/2", "--b=1/4,1/4", "--c=0", *SMALL, "--json")
-    (one,), (other,) = json.loads(named.stdout), json.loads(given.stdout)
+    ((one,), (other,)) = (json.loads(each.stdout)["cases"] for each in (named, given))
     assert one["distance"] == other["distance"]
     assert one["expected_slope"] is None
     assert "not known" in run("up_1/4", *SMALL).stdout

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import tiny_omniglot
 from click.testing import CliRunner, Result
+from json_results import printed_json
 
 from widthwise.cli import main
 from widthwise.experiments.maml import run as maml_run
@@ -64,7 +65,8 @@ def test_the_same_command_goes_on_where_it_was(file: Path, monkeypatch: Any) -> 
         return train(*arguments, **keywords)
 
     monkeypatch.setattr(maml_run, "meta_train", counted)
-    assert run(file, *words).exit_code == 0
+    found = printed_json("maml", run(file, *words, "--json"))
+    assert [each["label"] for each in found["networks"]] == ["width 4", "width 40", "limit"]
     assert calls == [("finite", 40), ("limit", None)]
     assert [one["test"] for one in lines(file)] == [one["test"] for one in whole]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from json_results import printed_json
 from safetensors.torch import load_file, save_file
 
 from widthwise.cli import main
@@ -40,6 +41,11 @@ def test_the_command_prints_a_table_a_workload(tiny_checkpoint: Path, tmp_path: 
     assert result.stdout.count("ppm 28") == 2
     again = run(tiny_checkpoint, *words, "-o", out, "--no-table")
     assert again.stdout == f"records: {out / 'records.jsonl'}\n"
+    (model,) = printed_json("measure", run(tiny_checkpoint, *words, "-o", out, "--json"))["models"]
+    times = [each for each in model["records"] if each["quantity"] == "3x4x1 ttft"]
+    assert [each["ratio"] is None for each in times] == [True] + [False] * (len(times) - 1)
+    low, high = times[1]["ratio"]["interval"]
+    assert low <= times[1]["ratio"]["value"] <= high
     widths = {
         json.loads(line)["width"] for line in (out / "records.jsonl").read_text().splitlines()
     }

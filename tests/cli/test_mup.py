@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from families import WIDTH, tiny
+from json_results import printed_json
 
 from widthwise import make_plan, prune_checkpoint
 from widthwise.cli import main
@@ -39,7 +40,7 @@ def test_the_check_says_a_verdict_of_every_layer(tmp_path: Path) -> None:
     picture = tmp_path / "check.png"
     result = run("check", *QUICK, "--json", "-o", picture)
     assert result.exit_code == 0, result.output
-    found = json.loads(result.stdout)
+    found = printed_json("mup check", result)
     assert (found["widths"], found["steps"], len(found["layers"])) == ([32, 64], 3, 21)
     assert {one["verdict"] for one in found["layers"]} <= {"pass", "fail", "undecided"}
     assert found["verdict"] in ("pass", "undecided")
@@ -83,7 +84,7 @@ def test_wrong_input_gets_one_clean_sentence(words: list[Any], code: int, said: 
 def test_a_pruned_model_is_a_change_of_width(dense: Path, child: Path) -> None:
     result = run("after-prune", child, "--dense", dense, "--json")
     assert result.exit_code == 0, result.output
-    found = {one["name"]: one for one in json.loads(result.stdout)["weights"]}
+    found = {one["name"]: one for one in printed_json("mup after-prune", result)["weights"]}
     grown = WIDTH / 20
     for name, one in found.items():
         down, block = name.endswith("down_proj.weight"), ".mlp." in name

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from json_results import printed_json
 from short_text import save_short_text
 
 from widthwise.cli import main
@@ -63,6 +64,8 @@ def test_every_run_is_a_line_and_the_same_command_goes_on(
     assert calls == [("mup", 32, 2.0**-6, 1), ("mup", 32, 2.0**-5, 1)]
     assert [x["loss"] for x in lines(out)] == [x["loss"] for x in found]
     assert second.stdout == first.stdout
+    told = printed_json("mup transfer", run(file, out, *FAST, "--json"))["parametrizations"]
+    assert [(each["kind"], len(each["curves"])) for each in told] == [("sp", 2), ("mup", 2)]
 
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt

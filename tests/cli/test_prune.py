@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from command_line import run
+from json_results import printed_json
 from tiny_gguf import save_llama
 
 from widthwise.assets import gguf_model
@@ -127,12 +128,16 @@ def test_bytes_of_a_gguf_file_are_said_to_be_those_of_a_checkpoint(
 
 def test_what_a_refitted_cut_loses_is_said(tiny_gguf: Path, text: Path, tmp_path: Path) -> None:
     words = ["prune", tiny_gguf, *ASKED, "--calibration", text, "-o", tmp_path / "out"]
-    result = run(*words)
+    result = run(*words, "--json")
     assert result.exit_code == 0, result.output
+    printed = printed_json("prune", result)
+    assert printed["path"] == str(tmp_path / "out")
+    assert printed["plan"]["width"] == printed["plan"]["widths"][0]
     said = next(line for line in result.stderr.splitlines() if line.startswith("Lost: "))
     assert f"on 2 held-out blocks of {text}" in said
     kept = json.loads((tmp_path / "out" / "widthwise_refit.json").read_text("utf8"))["losses"]
     assert f"KL {kept[0]['divergence']:.3f} nats a token" in said
+    assert printed["refit"]["losses"][0]["divergence"] == kept[0]["divergence"]
 
 
 @pytest.mark.parametrize("command", ["prune", "plan"])

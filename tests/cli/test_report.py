@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from json_results import printed_json
 from piqa_studies import folder, some
 from run_pages import report
 
@@ -51,6 +52,9 @@ def test_the_page_lies_where_it_was_asked_for(
     file = tmp_path / "one.jsonl"
     file.write_text((study / "records.jsonl").read_text())
     assert report(study).output == f"report: {study / 'report.html'}\n"
+    found = printed_json("report", report(study, "--json"))
+    assert found["report"] == str(study / "report.html")
+    assert found["models"][0]["records"][0]["quantity"] == "piqa"
     assert report(file).output == f"report: {tmp_path / 'one.html'}\n"
     monkeypatch.chdir(tmp_path)
     assert report(study, file).output == "report: widthwise-report.html\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from command_line import piqa_at_ppm, run
+from json_results import printed_json
 
 pytestmark = pytest.mark.usefixtures("quick_ceilings")
 
@@ -27,6 +28,20 @@ def test_the_command_runs_workers_and_goes_on(tiny_checkpoint: Path, tmp_path: P
     assert "pieces done: 3 of 5, left: 2; starting workers (cpu, float32)" in more.stderr
     again = run(*words, "--remove", "40%", "--dry-run")
     assert "pieces done: 5 of 5, left: 0; cells to measure: 0" in again.stdout
+    (model,) = printed_json("study", run(*words, "--remove", "40%", "--json"))["models"]
+    assert {each["criterion"] for each in model["records"]} == {None, "ppm", "random"}
+
+
+def test_what_a_study_would_measure_is_told_to_programs(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    words = piqa_at_ppm("study", tiny_checkpoint)
+    words += ["--dtype", "float32", "--device", "cpu", "-o", tmp_path / "out", "--dry-run"]
+    result = run(*words, "--json")
+    found = printed_json("study --dry-run", result)
+    assert len(found["pieces"]) == 3
+    assert all(piece["cells"] > 0 < piece["least_sec"] for piece in found["pieces"])
+    assert "cells to measure" in result.stderr
 
 
 @pytest.mark.parametrize(

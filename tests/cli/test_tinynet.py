@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from json_results import printed_json
 from safetensors.torch import load_file, save_file
 
 from widthwise.cli import main
@@ -34,9 +35,10 @@ def run(*words: Any) -> Result:
 
 def test_a_network_is_written_and_read_again(tmp_path: Path) -> None:
     out = tmp_path / "net"
-    result = run("build", "E", "-o", out, "--seed", 3)
+    result = run("build", "E", "-o", out, "--seed", 3, "--json")
     assert result.exit_code == 0, result.output
-    lines = result.stdout.splitlines()
+    assert printed_json("tinynet build", result)["counts"]["parameters"] == 2_042_972
+    lines = result.stderr.splitlines()
     assert lines[0].startswith("TinyNet-E: images of 106 px, multipliers of efficientnet: ")
     assert lines[1] == "  2,042,972 parameters, 8,171,888 bytes, 24,356,848 multiply-adds"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net"]
@@ -243,7 +245,7 @@ def test_the_formula_says_where_it_is_not_fitted() -> None:
 
 
 def test_the_formula_as_json() -> None:
-    found = json.loads(run("formula", "--flops", "50M", "--json").stdout)
+    found = printed_json("tinynet formula", run("formula", "--flops", "50M", "--json"))
     proposal = found["proposal"]
     assert proposal["counts"] == {"parameters": 2_338_446, "macs": 50_574_432}
     low, high = proposal["resolution"]["interval"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import tiny_photos
 from click.testing import CliRunner
+from json_results import printed_json
 from run_pages import words
 
 from widthwise.cli import main, tinynet_search
@@ -82,5 +83,7 @@ def test_a_search_ends_with_its_page(
     assert "not judged: too few networks" in text
     assert "No formula was fitted" in text
     assert "There is one seed" in text
+    found = printed_json("tinynet search", run(monkeypatch, *options, "--json"))
+    assert (len(found["drawn"]), found["formula"], found["classes"]) == (2, None, 2)
     assert load_search(out / "trials.jsonl").classes == 2
     assert load_search(out / "trials.jsonl").is_chance

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import tiny_corpus
 from click.testing import CliRunner, Result
+from json_results import printed_json
 
 from widthwise.cli import main
 from widthwise.experiments.word2vec import run as word2vec_run
@@ -69,7 +70,9 @@ def test_the_same_command_goes_on_where_it_was(folder: Path, monkeypatch: Any) -
         return train(*arguments, **keywords)
 
     monkeypatch.setattr(word2vec_run, "train", counted)
-    assert run(folder, *FAST).exit_code == 0
+    found = printed_json("word2vec", run(folder, *FAST, "--json"))
+    labels = ["width 8", "width 40", "limit", "NTK", "GP"]
+    assert [each["label"] for each in found["networks"]] == labels
     assert calls == [40, None, None, None]
     assert [one["score"] for one in lines(folder)] == [one["score"] for one in whole]
 

@@ -52,7 +52,7 @@ def texts() -> Iterator[tuple[str, str]]:
 def parts() -> Iterator[tuple[str, str]]:
     """Name and content of each part of the pages, and of the findings for machines."""
     for name in STUDIES:
-        for found in json.loads(run("findings", ROOT / "results" / name, "--json")):
+        for found in json.loads(run("findings", ROOT / "results" / name, "--json"))["models"]:
             for key, value in found.items():
                 yield f"{name} --json {key}", json.dumps(value)
     with TemporaryDirectory() as folder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +11,8 @@ import click
 
 from ..theory import Abc, Abcd, Classification, classify, draw_region, power
 from .figure_options import drawing_options, save_figure
-from .options import check_writable, json_option
+from .json_output import json_option, print_json, wants_json
+from .options import check_writable
 from .parametrization_options import format_title, parametrization_options, parse_parametrization
 from .tables import print_titled, print_wrapped, table_console
 
@@ -32,7 +32,6 @@ def abc(
     layers: int,
     optimizer: Any,
     *,
-    as_json: bool,
     out: Path | None,
     force: bool,
     **exponents: str | None,
@@ -53,8 +52,8 @@ def abc(
     title = format_title(name, tuple(exponents[letter] for letter in "abc"))
     if out is not None and isinstance(asked, Abc):
         save_figure(draw_region(asked, title), out)
-    if as_json:
-        click.echo(json.dumps(_as_json(asked, result, optimizer), allow_nan=False))
+    if wants_json():
+        print_json(_as_json(asked, result, optimizer))
     else:
         _print(title, asked, result, optimizer)
 

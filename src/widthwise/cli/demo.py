@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .json_output import json_option, print_study_json, wants_json
 from .options import dtype_option, model_name, out_option, seed_option
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _STALE_SEC = 30  # after its time that a page in a browser goes on to look for a
 )
 @seed_option("Seed of samples, control and order.")
 @dtype_option
+@json_option
 def demo(model: str, out: Path, minutes: float, **settings: Any) -> None:
     """Show what MODEL knows and costs at five widths: ppm, activation+refit, and chance.
 
@@ -55,6 +57,9 @@ def demo(model: str, out: Path, minutes: float, **settings: Any) -> None:
     click.echo(
         f"checkpoint, cut by {CRITERIA[-1]}: {kept}; the README.md in it says how to load it"
     )
+    if wants_json():
+        counts = {"counts": study.counts, "more": study.more, "more_seconds": study.more_seconds}
+        print_study_json(out, {out: study.records}, checkpoint=kept, **counts)
     click.echo("next, your own model: widthwise shrink MODEL --remove 20% -o smaller")
 
 

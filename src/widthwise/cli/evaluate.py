@@ -11,6 +11,7 @@ import click
 
 from ..errors import RunError
 from ..evaluate import BACKENDS, SUITES
+from .json_output import json_option, print_study_json, wants_json, without
 from .options import (
     DEFAULT_CRITERIA,
     MODEL,
@@ -122,6 +123,7 @@ def _some_names(value: str) -> tuple[str, ...]:
 @out_option(
     "widthwise-evaluate", "Folder of records, items and report; an interrupted run continues there."
 )
+@json_option
 @names_models
 def evaluate(
     model: str,
@@ -149,15 +151,12 @@ def evaluate(
         if is_typed(name) and not settings.widths:
             option = "--criterion" if name == "criteria" else flag(name)
             raise click.UsageError(f"{option} chooses neurons of a width: add --to or --remove.")
-    kept = out
     if against is None:
         records = _alone(out, settings)
     elif settings.widths:
         raise click.UsageError("--against compares MODEL as it is: leave --to and --remove out.")
     else:
-        records, kept = _beside(out, settings, against), out / OWN
-    click.echo(f"report: {out / 'report.html'}")
-    click.echo(f"records: {kept / 'records.jsonl'}")
+        records = _beside(out, settings, against)
     missing = [record for record in records if record.value is None]
     if missing:
         cells = "1 cell" if len(missing) == 1 else f"{len(missing)} cells"
@@ -177,12 +176,21 @@ def _alone(out: Path, settings: EvaluateSettings) -> list[Record]:
     print_table(records)
     for note in calibration_notes(records):
         click.echo(note, err=True)
+    _tell_files(out, out)
+    if wants_json():
+        print_study_json(out, {out: records})
     return records
+
+
+def _tell_files(out: Path, kept: Path) -> None:
+    click.echo(f"report: {out / 'report.html'}")
+    click.echo(f"records: {kept / 'records.jsonl'}")
 
 
 def _beside(out: Path, settings: EvaluateSettings, against: str) -> list[Record]:
     """Measure another model and this one on the same items, print the table of both, and write the
     page of both."""
+    from ..findings import task_pairs
     from ..report import write_report
     from ..study import Evaluation, read_study
     from .tables import print_pairs, run
@@ -195,6 +203,13 @@ def _beside(out: Path, settings: EvaluateSettings, against: str) -> list[Record]
     study, records = run(partial(Evaluation, out / OWN, settings, against=dense), with_model=True)
     write_report([read_study(out / OTHER), read_study(out / OWN)], out / "report.html")
     print_pairs((Path(study.parent.name).name, records), (Path(dense.parent.name).name, others))
+    _tell_files(out, out / OWN)
+    if wants_json():
+        pairs = [
+            {**without(pair, "own", "other"), "verdict": pair.word}
+            for pair in task_pairs(records, others)
+        ]
+        print_study_json(out, {out / OWN: records, out / OTHER: others}, pairs=pairs)
     return [*others, *records]
 
 

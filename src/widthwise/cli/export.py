@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ..cut.checkpoint import resolve_model
 from ..cut.gguf import FILE_TYPES, export_gguf
+from .json_output import json_option, print_json, wants_json
 from .options import MODEL, force_option
 
 
@@ -25,6 +26,7 @@ from .options import MODEL, force_option
     help="Type of most tensors. f32, f16 and bf16 are exact for weights stored so.",
 )
 @force_option
+@json_option
 def export(model: str, out: Path, file_type: str, force: bool) -> None:
     """Write MODEL as a .gguf file, which llama.cpp loads.
 
@@ -36,4 +38,7 @@ def export(model: str, out: Path, file_type: str, force: bool) -> None:
     with Console(stderr=True).status(f"writing {out.name}"):
         result = export_gguf(source, out, file_type, force=force)
     click.echo(result, err=True)
-    click.echo(result.path)
+    if wants_json():
+        print_json(result)
+    else:
+        click.echo(result.path)

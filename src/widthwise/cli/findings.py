@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from .options import json_option, parse_points
+from .json_output import json_option, print_json, wants_json
+from .options import parse_points
 from .tables import print_titled, print_wrapped, table_console
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     ),
 )
 @json_option
-def findings(study: Path | None, published: bool, loss: float, as_json: bool) -> None:
+def findings(study: Path | None, published: bool, loss: float) -> None:
     """Say which capabilities fall, hold or rise as a model is cut narrower.
 
     STUDY is the folder of a study, or its file of records. Every word is carried by a 95 %
@@ -46,19 +45,21 @@ def findings(study: Path | None, published: bool, loss: float, as_json: bool) ->
 
     if published == (study is not None):
         raise click.UsageError("give the folder of a study, or --published")
+    pending = 0
     if study is not None:
         from ..study import read_study
 
         stored = read_study(study)
         results = build_findings(stored.records, loss=loss)
-        if stored.pending and not as_json:
-            click.echo(f"Not finished: cells not measured yet: {stored.pending}. So far:")
+        pending = stored.pending
     else:
         results = findings_of_published(loss=loss)
-    if as_json:
-        click.echo(json.dumps([asdict(findings) for findings in results], allow_nan=False))
-    else:
-        _print(results)
+    if wants_json():
+        print_json({"models": results, "pending": pending})
+        return
+    if pending:
+        click.echo(f"Not finished: cells not measured yet: {pending}. So far:")
+    _print(results)
 
 
 def _print(results: Sequence[Findings]) -> None:

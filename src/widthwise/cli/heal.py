@@ -13,6 +13,7 @@ import click
 
 from ..io import check_overwrite
 from .figure_options import save_figure
+from .json_output import json_option, print_json, wants_json, without
 from .options import MODEL, dense_option, device_option, dtype_option, names_models, seed_option
 from .progress_bar import ProgressBar, hush_transformers, progress_bar
 
@@ -83,6 +84,7 @@ def _tokens(value: str) -> int:
     "-o", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write."
 )
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+@json_option
 @names_models
 def heal(
     child: str,
@@ -102,7 +104,7 @@ def heal(
     the same command continues it.
     """
     check_overwrite(out, force=force)
-    from ..prune.healing import HealSettings, heal
+    from ..prune.healing import HealSettings, heal, read_healing_record
     from ..report import draw_healing
 
     settings = HealSettings(**options)
@@ -117,7 +119,10 @@ def heal(
         click.echo(f"Warning: {line}", err=True)
     click.echo(_table(healing), err=True)
     save_figure(draw_healing(healing), healing.out / "widthwise_healing.png")
-    click.echo(healing.out)
+    if wants_json():
+        print_json({"out": healing.out, **without(read_healing_record(healing.out), "curve")})
+    else:
+        click.echo(healing.out)
 
 
 def _follow(bar: ProgressBar) -> Callable[[TrainingStep, float], None]:

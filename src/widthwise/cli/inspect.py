@@ -25,6 +25,7 @@ from ..cut.checkpoint import Checkpoint, inspect_refit, lineage_of, resolve_mode
 from ..cut.gguf import vocabulary_note
 from ..prune import draft_criterion
 from ..prune.healing import inspect_healing
+from .json_output import json_option, print_json, wants_json
 from .options import MODEL, names_models
 
 
@@ -44,9 +45,10 @@ from .options import MODEL, names_models
     default=1024,
     help="Number of tokens of the prompt or in the cache.",
 )
+@json_option
 @names_models
 def inspect(model: str, widths: tuple[str, ...], context: int) -> None:
-    """Print MODEL's GLU blocks and exact costs as JSON.
+    """Print MODEL's GLU blocks and exact costs as JSON; with --json in one line.
 
     Of a checkpoint that says it was refitted or healed, weights are read and compared with its
     record, and a head that is stored beside tied embeddings is compared with them; otherwise no
@@ -80,7 +82,10 @@ def inspect(model: str, widths: tuple[str, ...], context: int) -> None:
             "refit": inspect_refit(checkpoint),
             "healing": inspect_healing(checkpoint),
         }
-    click.echo(json.dumps(summary, indent=2))
+    if wants_json():
+        print_json(summary)
+    else:
+        click.echo(json.dumps(summary, indent=2))
 
 
 def _kinds(architecture: Architecture) -> list[dict[str, Any]]:

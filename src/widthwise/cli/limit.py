@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,8 @@ from ..theory import activation as activation_of
 from ..theory import converge as run_case
 from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
-from .options import is_typed, json_option, list_option, parse_ints, seed_option
+from .json_output import json_option, print_json, wants_json
+from .options import is_typed, list_option, parse_ints, seed_option
 from .parametrization_options import format_title, parametrization_options, parse_parametrization
 from .progress_bar import ProgressBar, progress_bar
 from .save_pages import check_beside, save_with_page
@@ -70,7 +70,6 @@ def converge(
     widths: tuple[int, ...],
     seeds: int,
     seed: int,
-    as_json: bool,
     out: Path | None,
     force: bool,
     **asked: Any,
@@ -95,8 +94,8 @@ def converge(
 
         lines = [convergence_line(result, seed) for result in results]
         save_with_page(draw_convergence(results), out, lines)
-    if as_json:
-        click.echo(json.dumps([_as_json(result) for result in results], allow_nan=False))
+    if wants_json():
+        print_json({"cases": [_as_json(result) for result in results]})
     else:
         _print(results)
 

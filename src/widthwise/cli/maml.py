@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,7 @@ from ..io import file_sha256
 from ..runs import RESULTS
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
+from .json_output import json_option, print_json, wants_json, without
 from .options import networks_options, out_option, parse_networks
 from .progress_bar import progress_bar
 from .save_pages import save_page
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     "widthwise-maml",
     "Folder for results.jsonl, maml.png and report.html; what is there is not run again.",
 )
+@json_option
 @interruption(RUNS_KEPT)
 def maml(
     data: Path,
@@ -96,6 +98,15 @@ def maml(
     save_figure(draw_runs(results), out / "maml.png")
     _print(results)
     save_page(out / RESULTS)
+    if wants_json():
+        print_json({"folder": out, "report": out / "report.html", "networks": _values(results)})
+
+
+def _values(results: Sequence[MamlResult]) -> list[dict[str, Any]]:
+    """A network without its runs, which results.jsonl has."""
+    from ..experiments.maml import summary
+
+    return [without(row, "runs") for row in summary(results)]
 
 
 def _describe(result: MamlResult) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from .json_output import json_option, print_study_json, wants_json
 from .options import (
     MODEL,
     data_option,
@@ -67,6 +68,7 @@ from .options import (
 @dtype_option
 @device_option
 @out_option("widthwise-measure", "Folder of records; an interrupted run continues there.")
+@json_option
 @names_models
 def measure(
     models: tuple[str, ...],
@@ -95,5 +97,7 @@ def measure(
     for note in study.notes:
         click.echo(note)
     click.echo(f"records: {out / 'records.jsonl'}")
+    if wants_json():
+        print_study_json(out, {out: records})
     if all(record.value is None for record in records if record.unit == "sec"):
         raise click.ClickException("nothing could be measured; the notes above say why")

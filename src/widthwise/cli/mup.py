@@ -21,8 +21,9 @@ from ..mup import (
 from ..prune.healing import width_change
 from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
+from .json_output import json_option, print_json, wants_json
 from .mup_transfer import transfer
-from .options import MODEL, dense_option, json_option, list_option, parse_ints, seed_option
+from .options import MODEL, dense_option, list_option, parse_ints, seed_option
 from .progress_bar import progress_bar
 from .save_pages import check_beside, save_with_page
 from .tables import print_rows, print_titled, print_wrapped, table_console
@@ -74,7 +75,6 @@ def check(
     seeds: int,
     seed: int,
     *,
-    as_json: bool,
     out: Path | None,
     force: bool,
     **network: Any,
@@ -106,9 +106,9 @@ def check(
         title = f"{kind}, GLU transformer{', tied' * network['tied']}"
         line = coordinates_line(result, title, lr=network["lr"], seed=seed)
         save_with_page(draw_coordinates(result, title), out, [line])
-    if as_json:
+    if wants_json():
         asked = {"parametrization": network.pop("kind"), **network}
-        click.echo(json.dumps({**asked, **_coordinates_as_json(result)}, allow_nan=False))
+        print_json({**asked, **_coordinates_as_json(result)})
     else:
         _print_coordinates(result)
 
@@ -150,8 +150,8 @@ def _print_coordinates(result: CoordinateCheck) -> None:
 @mup.command("after-prune", short_help="Say the learning rates for healing a pruned model.")
 @click.argument("child", type=MODEL)
 @dense_option
-@click.option("--json", "as_json", is_flag=True, help="Print all factors as JSON.")
-def after_prune(child: str, dense: str, as_json: bool) -> None:
+@json_option
+def after_prune(child: str, dense: str) -> None:
     """Say what to multiply the learning rate of MODEL by, for each parameter of the pruned CHILD.
 
     A pruned model is the same network at another width. Shapes alone are read. Neurons of a layer
@@ -163,8 +163,8 @@ def after_prune(child: str, dense: str, as_json: bool) -> None:
     sources = resolve_model(child), resolve_model(dense)
     with sources[0].checkpoint as pruned, sources[1].checkpoint as parent:
         result = width_change(pruned, parent)
-    if as_json:
-        click.echo(result.to_json())
+    if wants_json():
+        print_json(json.loads(result.to_json()))
     else:
         _print_factors(result)
 

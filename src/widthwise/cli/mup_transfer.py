@@ -13,6 +13,7 @@ from ..runs import RESULTS
 from ..stats import estimate_text
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
+from .json_output import json_option, print_json, wants_json, without
 from .options import list_option, out_option, parse_ints, parse_names
 from .progress_bar import progress_bar
 from .save_pages import save_page
@@ -98,6 +99,7 @@ def _rate(text: str, whole: str) -> float:
     "widthwise-transfer",
     "Folder for results.jsonl, transfer.png and report.html; what is there is not run again.",
 )
+@json_option
 @interruption(RUNS_KEPT)
 def transfer(
     text: Path,
@@ -146,6 +148,19 @@ def transfer(
     save_figure(draw_transfer(shifts, _about(read, training, seeds)), out / "transfer.png")
     _print(shifts, runs)
     save_page(out / RESULTS)
+    if wants_json():
+        print_json({"folder": out, "report": out / "report.html", **_values(shifts)})
+
+
+def _values(shifts: Sequence[OptimumShift]) -> dict[str, Any]:
+    """What may be said of each parametrization, with the best learning rate of each width."""
+    found = []
+    for shift in shifts:
+        curves = [
+            {**without(curve), "best": curve.best, "reason": curve.reason} for curve in shift.curves
+        ]
+        found.append({**without(shift, "curves"), "verdict": shift.verdict, "curves": curves})
+    return {"parametrizations": found}
 
 
 def _tokenizer(model: str) -> Any:

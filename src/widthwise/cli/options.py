@@ -92,7 +92,6 @@ thinking_option = click.option(
 max_new_tokens_option = click.option(
     "--max-new-tokens", type=click.IntRange(1), help="Most tokens of each text that is written."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 force_option = click.option("--force", is_flag=True, help="Replace the file of -o.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..cut import Plan, PlannedWidth
 from ..cut.checkpoint import resolve_model
 from ..cut.gguf import down_alignment
 from ..prune import draft_criterion, planned_width
+from .json_output import json_option, print_json, wants_json
 from .options import MODEL, check_writable, flag, force_option, is_typed, names_models
 from .plan_options import (
     CHOOSING,
@@ -31,9 +33,7 @@ from .plan_options import (
 )
 @click.argument("model", type=MODEL)
 @plan_options
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the numbers as JSON; with -o the whole plan."
-)
+@json_option
 @click.option(
     "-o",
     "--out",
@@ -42,7 +42,7 @@ from .plan_options import (
 )
 @force_option
 @names_models
-def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: Any) -> None:
+def plan(model: str, out: Path | None, force: bool, **options: Any) -> None:
     """Show which width MODEL would be cut to, and how large it would be.
 
     This follows from the shapes of its tensors, so no weight is read. With -o, the neurons are
@@ -71,7 +71,10 @@ def plan(model: str, as_json: bool, out: Path | None, force: bool, **options: An
         result = build_plan(source, request, Console(stderr=True))
         sizes, drafts = result.sizes, draft_note(architecture, draft_criterion(result.criterion))
         result.save(out)
-    click.echo(result.to_json() if as_json else result)
+    if wants_json():
+        print_json(json.loads(result.to_json()))
+    else:
+        click.echo(result)
     print_notes(drafts, left_alone_note(architecture), sizes.suitability)
     if source.gguf is not None:
         _print_block_note(sizes, down_alignment(source.gguf))

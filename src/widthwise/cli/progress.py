@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -154,6 +154,24 @@ def print_plan(study: Study) -> None:
     print_wrapped(
         console, f"Weights in memory at once: {memory / 1e9:.2f} GB, and more for the work itself."
     )
+
+
+def planned_values(study: Study) -> dict[str, Any]:
+    """The same as values: seconds are the least that this device allows."""
+    pieces = study.missing
+    ceilings = measure.measure_peak_rates(str(study.settings.device), str(study.settings.dtype))
+    return {
+        "pieces": [
+            {
+                "label": piece.label,
+                "cells": len(piece.keys),
+                "least_sec": piece.amount.least_sec(ceilings),
+                "memory_bytes": piece.memory_bytes,
+            }
+            for piece in pieces
+        ],
+        "device": ceilings.name,
+    }
 
 
 def _time(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from dataclasses import replace
@@ -45,6 +46,7 @@ from ..prune import (
 from ..prune.refitting import refit
 from .engine_options import engine_options, read_engine
 from .interrupts import interruption
+from .json_output import json_option, print_json, wants_json, without
 from .options import MODEL, flag, is_typed, names_models
 from .plan_options import (
     PlanRequest,
@@ -132,6 +134,7 @@ _WORKLOAD = "512x32"  # as `measure` has it: what --under latency times GLU bloc
     "Processes among which calibration text is divided for a refit. Default: one for each GPU, "
     "where there are several."
 )
+@json_option
 @names_models
 def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options: Any) -> None:
     """Cut MODEL to a width and write a plain checkpoint, or a .gguf file.
@@ -230,11 +233,26 @@ def _write(
             progress=lambda count: bar.advance(task, count),
             **how,
         )
-    if isinstance(result, Path):
-        click.echo(result)
-    else:
+    if not isinstance(result, Path):
         click.echo(result, err=True)
-        click.echo(result.path)
+    path = result if isinstance(result, Path) else result.path
+    click.echo(path)
+    if wants_json():
+        print_json({"path": path, **_values(plan, refit or None, result)})
+
+
+def _values(plan: Plan, refit: Refit | None, result: Path | GgufResult) -> dict[str, Any]:
+    """What was written, but for the neurons, which its files hold."""
+    chosen = {name: getattr(plan, name) for name in ("criterion", "seed", "fingerprint", "digest")}
+    fit = None
+    if refit is not None:
+        layers = [without(layer, "curve") for layer in refit.layers]
+        fit = {**without(refit, "plan", "down", "rows"), "layers": layers, "warning": refit.warning}
+    return {
+        "plan": {**json.loads(plan.sizes.to_json()), "widths": plan.widths, **chosen},
+        "refit": fit,
+        "gguf": None if isinstance(result, Path) else result,
+    }
 
 
 def _tell_only_cut(plan_file: Path, plan: Plan) -> None:

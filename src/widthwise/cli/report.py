@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import RunError
+from .json_output import json_option, print_json, wants_json
+
+if TYPE_CHECKING:
+    from ..study import StoredStudy
 
 
 def _page(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
@@ -31,6 +37,7 @@ def _page(context: click.Context, parameter: click.Parameter, value: Path | None
         "widthwise-report.html."
     ),
 )
+@json_option
 def report(studies: tuple[Path, ...], out: Path | None) -> None:
     """Draw one HTML page of STUDIES: answer, figures, sortable tables, how it was measured.
 
@@ -60,15 +67,24 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
                     "own: name it alone"
                 )
             write_run_report(runs, page)
-            return click.echo(f"report: {page}")
+            return _tell(page)
         except RunError as error:
             failed.append(error)
     if not stored:
         raise failed[0]
     write_report(stored, page)
-    click.echo(f"report: {page}")
+    _tell(page, stored)
     if failed:
         raise click.ClickException(f"left out: {'; '.join(map(str, failed))}")
+
+
+def _tell(page: Path, studies: Sequence[StoredStudy] = ()) -> None:
+    """Say where the page is, or what it shows of studies."""
+    click.echo(f"report: {page}")
+    if wants_json():
+        from ..report import study_values
+
+        print_json({"report": page, "models": study_values(studies)})
 
 
 def _default(studies: tuple[Path, ...]) -> Path:

@@ -9,6 +9,7 @@ import click
 
 from ..evaluate import SUITES
 from ..runs import RayExecutor
+from .json_output import json_option, print_json, print_study_json, wants_json
 from .options import (
     DEFAULT_CRITERIA,
     MODEL,
@@ -112,6 +113,7 @@ _CHOICES = ("tasks", "workloads", "criteria", "seeds")  # of a preset; others ha
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be measured, and how long it takes.")
 @out_option("widthwise-study", "Folder of the study; an interrupted study continues there.")
+@json_option
 @names_models
 def study(models: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> None:
     """Measure MODELS at many widths: what they know, and what they cost to run.
@@ -121,7 +123,7 @@ def study(models: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> 
     records.jsonl, items/*.parquet and report.html.
     """
     from ..study import Study
-    from .progress import print_plan, run_study
+    from .progress import planned_values, print_plan, run_study
 
     engine = _engine(options)
     options["criteria"] = read_criteria(options["criteria"], out)
@@ -129,11 +131,16 @@ def study(models: tuple[str, ...], out: Path, dry_run: bool, **options: Any) -> 
     if dry_run:
         planned = Study(out, settings)
         planned.look()
-        return print_plan(planned)
+        print_plan(planned)
+        if wants_json():
+            print_json(planned_values(planned))
+        return
     records = run_study(out, settings, engine)
     missing = [record for record in records if record.value is None and record.n == 0]
     click.echo(f"report: {out / 'report.html'}")
     click.echo(f"records: {out / 'records.jsonl'}")
+    if wants_json():
+        print_study_json(out, {out: records})
     if any(record.unit not in _MAY_LACK for record in missing):
         raise click.ClickException("some cells could not be measured; run again to retry")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,8 @@ from ..tinynet import (
     parse_budget,
     write_net,
 )
-from .options import device_option, flag, is_typed, json_option, only_given, seed_option
+from .json_output import json_option, print_json, wants_json, without
+from .options import device_option, flag, is_typed, only_given, seed_option
 from .tables import print_titled, print_wrapped, table_console
 from .tinynet_search import search
 
@@ -74,6 +74,7 @@ tinynet.add_command(search)
 @click.option("--onnx", is_flag=True, help="Also write model.onnx, checked against PyTorch.")
 @click.option("--torchscript", is_flag=True, help="Also write model.torchscript.pt, checked too.")
 @click.option("--force", is_flag=True, help="Replace the folder if it exists.")
+@json_option
 def build(
     net: str,
     out: Path,
@@ -111,6 +112,9 @@ def build(
     for name, difference in differences.items():
         click.echo(f"  {name} differs from PyTorch by {difference:.1e} of the largest logit")
     click.echo(f"  written to {out}")
+    if wants_json():
+        counts = family_named(asked.family).counts(asked.scale, classes=asked.classes)
+        print_json({"folder": out, **without(asked), "counts": counts, "differences": differences})
 
 
 def _asked(text: str, family: str, classes: int) -> NetworkSpec:
@@ -157,7 +161,6 @@ def formula(
     family: str,
     classes: int,
     device: str | None,
-    as_json: bool,
     **budgets: str | None,
 ) -> None:
     """Print the network of the tiny formula for a budget, and how sure the formula is of it.
@@ -175,8 +178,8 @@ def formula(
     others: tuple[Baseline, ...] = ()
     if budget.kind != "seconds":
         others = baselines(fitted, asked, budget, classes=classes)
-    if as_json:
-        click.echo(json.dumps(_as_json(fitted, proposal, others), allow_nan=False))
+    if wants_json():
+        print_json(_as_json(fitted, proposal, others))
     else:
         _print_formula(fitted, proposal, others, asked, classes)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .engine_options import cores, engine_options, gpus, read_engine
+from .json_output import json_option, print_json, wants_json, without
 from .options import list_option, out_option, parse_names, parse_seeds, seed_option
 from .progress_bar import progress_bar
 from .save_pages import save_page
@@ -83,6 +84,7 @@ def _pixels(context: click.Context, parameter: click.Parameter, value: str) -> t
 @seed_option("Seed of the draws, and of the split of photos.")
 @engine_options("Default: one for each GPU; without GPUs, one for each core, at most 8.")
 @out_option("widthwise-search", "Folder of the search; an interrupted search continues there.")
+@json_option
 def search(out: Path, **options: Any) -> None:
     """Draw networks for a budget, train them on your photos, and fit the tiny formula to the best.
 
@@ -103,6 +105,8 @@ def search(out: Path, **options: Any) -> None:
         searched.trials, classes=len(searched.photos.classes), is_chance=settings.is_chance
     )
     _write(out, findings, searched)
+    if wants_json():
+        print_json({"folder": out, "report": out / "report.html", **_values(findings, searched)})
 
 
 def _settings(options: dict[str, Any]) -> SearchSettings:
@@ -171,6 +175,26 @@ def _line(trial: SearchTrial) -> str:
         if (value := trial.value(key)) is not None
     ]
     return f"{name}: {', '.join(values) or 'proxies'}, {trial.duration_sec:.0f} s"
+
+
+def _values(findings: TinyFindings, searched: SearchResult) -> dict[str, Any]:
+    """What the search says; single trainings are in trials.jsonl."""
+    from ..experiments.tinynet_search import TEST, VALIDATION, sentences_of
+
+    networks = ("drawn", "formula_nets", "inverse_nets", "front", "behind")
+    means = {
+        name: [
+            {
+                "experiment": net.experiment,
+                "network": net.network,
+                **{key: net.mean(key) if net.is_trained else None for key in (VALIDATION, TEST)},
+            }
+            for net in getattr(findings, name)
+        ]
+        for name in networks
+    }
+    said = {"sentences": sentences_of(findings), "notes": searched.notes}
+    return {**said, **without(findings, *networks, "failed"), **means}
 
 
 def _write(out: Path, findings: TinyFindings, searched: SearchResult) -> None:

@@ -12,6 +12,7 @@ from ..runs import RESULTS
 from ..stats import counted
 from .figure_options import save_figure
 from .interrupts import CHECKPOINT_KEPT, interruption
+from .json_output import json_option, print_json, wants_json, without
 from .options import networks_options, out_option, parse_networks
 from .progress_bar import progress_bar
 from .save_pages import save_page
@@ -58,6 +59,7 @@ _CUDA_BATCH = 512  # centres of a step where nothing is asked for
     "Folder for results.jsonl, word2vec.png, report.html and a .safetensors file a network; what "
     "is there is not run again.",
 )
+@json_option
 @interruption(CHECKPOINT_KEPT)
 def word2vec(
     text: Path,
@@ -105,7 +107,29 @@ def word2vec(
         results = run_word2vec(corpus, questions, jobs, out, **bar.results(_describe))
     save_figure(draw_runs(results), out / "word2vec.png")
     _print(results, corpus, settings)
+    _write_page(out, results)
+
+
+def _write_page(out: Path, results: Sequence[Word2vecResult]) -> None:
+    """Write the page, and print what it shows where `--json` was given."""
     save_page(out / RESULTS)
+    if wants_json():
+        print_json({"folder": out, "report": out / "report.html", "networks": _values(results)})
+
+
+def _values(results: Sequence[Word2vecResult]) -> list[dict[str, Any]]:
+    """Runs without settings and curves, which results.jsonl has."""
+    from ..experiments.word2vec import summary
+
+    return [
+        {
+            "label": row.run.label,
+            **without(row.run, "settings", "curve"),
+            **without(row, "run", "reason"),
+            "apart": row.reason,  # why there is no difference from the limit
+        }
+        for row in summary(results)
+    ]
 
 
 def _settings(device: str, *, batch: int | None, **options: Any) -> Word2vecSettings:

@@ -20,6 +20,7 @@ from .score_table import (
     score_tables,
 )
 from .study_page import write_page, write_report
+from .study_values import study_values
 from .styles import CRITERION_STYLE, Style
 from .svg import standalone_svg_uri, to_svg
 from .texts_section import written_section
@@ -61,6 +62,7 @@ __all__ = [
     "provenance_section",
     "score_tables",
     "standalone_svg_uri",
+    "study_values",
     "to_svg",
     "write_page",
     "write_report",

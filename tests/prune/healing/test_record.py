@@ -11,6 +11,7 @@ import pytest
 import torch
 from families import WIDTH
 from healing_runs import BATCH, QUICK, run
+from json_results import printed_json
 from safetensors.torch import load_file
 
 from widthwise.cut.checkpoint import Checkpoint
@@ -27,10 +28,12 @@ def test_mup_factors_are_in_the_record_the_card_and_the_weights(
     result = run(
         "heal", child, "--dense", dense, "--text", text, "--tokens", QUICK["tokens"],
         "--batch-tokens", BATCH, "--learning-rate", "3e-3", "--dtype", "float32", "--mup-factors",
-        "-o", out,
+        "-o", out, "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     record = json.loads((out / "widthwise_healing.json").read_text())
+    printed = printed_json("heal", result)
+    assert printed == {"out": str(out), **{k: v for k, v in record.items() if k != "curve"}}
     assert record["settings"]["mup_factors"] is True
     factors = record["learning_rate_factors"]
     assert [name for name in factors if not name.endswith("mlp.down_proj.weight")] == []

@@ -5,10 +5,13 @@ from .figure import draw_search
 from .markdown import search_text, sentences_of
 from .page import search_page
 from .search import Search, SearchResult, SearchSettings
+from .train import TEST, VALIDATION
 from .trials import SearchTrial
 
 __all__ = [
+    "TEST",
     "TRIALS",
+    "VALIDATION",
     "Search",
     "SearchResult",
     "SearchSettings",

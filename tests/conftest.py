@@ -79,6 +79,15 @@ def bench() -> Any:
 
 
 @pytest.fixture
+def llama_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The log of a stand-in for llama-bench, which is on PATH."""
+    from llama_bench import install
+
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return install(tmp_path / "bin")
+
+
+@pytest.fixture
 def llama() -> Any:
     from families import tiny
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from json_results import printed_json
+from llama_bench import two_files
 from safetensors.torch import load_file, save_file
 
 from widthwise.cli import main
@@ -98,3 +99,36 @@ def test_a_measurement_that_fails_leaves_no_folder(tiny_checkpoint: Path, tmp_pa
     assert result.exit_code == 1
     assert "does not know the model type" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_files_are_timed_by_llama_cpp_of_themselves(
+    llama_bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = two_files(tmp_path).values()
+    result = run(*files, "--workload", "8x2", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "llama.cpp reads a prompt of 8 tokens, and writes 2 tokens" in result.stdout
+    assert "llama-bench 11549 (abc1234), Some CPU" in result.stdout
+    assert "new tokens/s ratio" in result.stdout
+    assert "transformers" not in result.output
+    monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
+    other = run(*files, "--runtime", "transformers", "--workload", "8x2", "-o", tmp_path / "out")
+    assert other.exit_code == 1
+    assert "name another folder with -o" in other.stderr
+
+
+def test_what_only_transformers_does_is_not_asked_of_llama_cpp(
+    llama_bench: Path, tmp_path: Path
+) -> None:
+    file = two_files(tmp_path)["dense"]
+    words = (file, "--workload", "8x2", "-o", tmp_path / "out")
+    result = run(*words, "--runtime", "llama.cpp", "--remove", "20%", "--no-energy")
+    assert result.exit_code == 2
+    assert "--remove, --energy: only --runtime transformers can do that" in result.stderr
+    assert not llama_bench.exists()
+    spoiled = tmp_path / "spoiled.gguf"
+    spoiled.write_bytes(file.read_bytes() + b"__fail__")
+    result = run(spoiled, "--workload", "8x2", "-o", tmp_path / "none")
+    assert result.exit_code == 1
+    assert "failed to load model" in result.stdout
+    assert "nothing could be measured" in result.stderr

@@ -10,6 +10,7 @@ from .embedded import (
     mmlu_subjects,
 )
 from .gguf import convert_gguf
+from .gguf_facts import GgufFacts, gguf_digest, gguf_facts
 from .gguf_file import architecture_of, checked_reader, gguf_reader
 from .gguf_model import GgufModel
 from .named_models import (
@@ -25,6 +26,7 @@ from .wheels import cache_dir
 __all__ = [
     "EMBEDDED",
     "NAMED_MODELS",
+    "GgufFacts",
     "GgufModel",
     "NamedModel",
     "architecture_of",
@@ -35,6 +37,8 @@ __all__ = [
     "coqa_passages",
     "embedded_model",
     "gguf_converter",
+    "gguf_digest",
+    "gguf_facts",
     "gguf_reader",
     "has_embedded_model",
     "has_named_model",

@@ -163,7 +163,7 @@ def print_pairs(own: tuple[str, list[Record]], other: tuple[str, list[Record]]) 
 
 def print_costs(records: list[Record]) -> None:
     """The costs workload by workload, and why anything is missing."""
-    from ..report import COST_KEY, cost_tables
+    from ..report import cost_key, cost_tables
 
     console = table_console()
     for table in cost_tables(records):
@@ -171,7 +171,7 @@ def print_costs(records: list[Record]) -> None:
         print_titled(console, f"\n{table.title}: {table.about}", shown.header, shown.rows)
         for note in table.notes:
             print_wrapped(console, note)
-    print_wrapped(console, f"\n{COST_KEY}")
+    print_wrapped(console, f"\n{cost_key(records)}")
 
 
 def table_console() -> Console:

@@ -13,6 +13,8 @@ _COST_NAMES = {
     "ttft": "the time to the first token",
     "tpot": "that of a next token",
     "joules": "the energy of a token",
+    "prefill": "the speed of reading the prompt",
+    "decode": "that of writing tokens",
 }
 
 _MOST = 6  # networks that are named; the table has them all

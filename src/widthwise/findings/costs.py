@@ -70,5 +70,5 @@ def took_turns(own: Record, other: Record) -> bool:
     chosen for all of its networks.
     """
     mine, its = own.settings, other.settings
-    same = all(mine[name] == its[name] for name in ("ceilings", "attention", "threads"))
+    same = all(mine.get(name) == its.get(name) for name in ("ceilings", "attention", "threads"))
     return same and len(own.items) == len(other.items)

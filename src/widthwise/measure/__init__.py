@@ -14,6 +14,14 @@ from .energy.meter import (
     per_token,
 )
 from .host_overhead import HostTime, host_time
+from .llama_cpp import (
+    FileCost,
+    LlamaCpp,
+    LlamaRound,
+    find_llama_cpp,
+    single_prompt,
+    time_files,
+)
 from .machine import Conditions, PeakMemory, calls_sec
 from .roofline import PeakRates, RooflinePoint, measure_peak_rates, roofline_point
 from .workload_pass import WorkloadPass, run_pass
@@ -28,9 +36,12 @@ __all__ = [
     "DtypeChoice",
     "Energy",
     "EnergyWindow",
+    "FileCost",
     "HostTime",
     "Intensity",
     "JoulesPerToken",
+    "LlamaCpp",
+    "LlamaRound",
     "Meter",
     "PeakMemory",
     "PeakRates",
@@ -47,6 +58,7 @@ __all__ = [
     "check_workload",
     "current_config",
     "faster_dtype",
+    "find_llama_cpp",
     "grams_per_token",
     "host_time",
     "measure_blocks",
@@ -56,6 +68,8 @@ __all__ = [
     "per_token",
     "roofline_point",
     "run_pass",
+    "single_prompt",
+    "time_files",
     "workload",
     "workloads_of",
 ]

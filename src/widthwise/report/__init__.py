@@ -1,7 +1,7 @@
 """One self-contained page, figures, table and sentences, drawn from records and nothing else."""
 
 from .cost_figures import plot_cost, plot_size, plot_speed
-from .cost_table import COST_COLUMNS, COST_KEY, cost_tables, is_cost_record
+from .cost_table import COST_COLUMNS, cost_key, cost_tables, is_cost_record
 from .distance_table import DISTANCE_KEY, FROM_DENSE, distance_table
 from .distillation_figure import draw_healing
 from .figures import plot_front, plot_qualities, plot_quality
@@ -30,7 +30,6 @@ __all__ = [
     "CHANCE_CORRECTED",
     "COLUMNS",
     "COST_COLUMNS",
-    "COST_KEY",
     "CRITERION_STYLE",
     "DISTANCE_KEY",
     "FROM_DENSE",
@@ -42,6 +41,7 @@ __all__ = [
     "StudyView",
     "Style",
     "TaskScores",
+    "cost_key",
     "cost_tables",
     "distance_table",
     "draw_healing",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..findings import Table, cost_sentence, load_warnings, measured_sentences
 from ..study import Record
 from .answers import other_grids, runs_of
-from .cost_table import COST_KEY, cost_tables
+from .cost_table import cost_key, cost_tables
 from .model_results import ModelResults
 from .page import Block, Legend, Section
 from .panels import cost_panels, size_panels
@@ -17,6 +17,7 @@ from .styles import workload_styles
 def cost_section(results: Sequence[ModelResults]) -> Section:
     """Side by side the models that took turns, then each model."""
     runs = runs_of(results)
+    costs = [record for result in results for record in result.costs]
     blocks = [Block(heading="Side by side", tables=_cost_tables(run)) for run in runs]
     for result in results:
         panels = [*size_panels(result, other_grids(result, results)), *cost_panels(result)]
@@ -36,7 +37,7 @@ def cost_section(results: Sequence[ModelResults]) -> Section:
         title="What it costs",
         link="Costs",
         blocks=blocks,
-        remark=COST_KEY if any(block.tables for block in blocks) else "",
+        remark=cost_key(costs) if any(block.tables for block in blocks) else "",
     )
 
 

@@ -9,12 +9,16 @@ from typing import Any
 from ..findings import Table, busiest, estimate_of, network_of, took_turns
 from ..stats import NOTHING, counted, estimate_text, grouped, number, paired_ratio, with_error
 from ..study import NOT_ASKED, QUANTITY_NAMES, Quantity, Record
+from .file_cost_table import file_cost_table, is_file_record
 
-COST_KEY = (
+_KEY = (
     "Medians over rounds ± one standard error. Ratios: to the first row, median of those within "
-    "rounds, with 95 % intervals; of times below 1 is faster, of tokens/s above 1. Limit: least "
-    "time that the device allows, over the measured one, and what sets it: computing, moving bytes "
-    "(memory), or the host that asks for the work. Working memory: the most beyond the weights."
+    "rounds, with 95 % intervals; of times below 1 is faster, of tokens/s above 1."
+)
+_LIMITS = (
+    "Limit: least time that the device allows, over the measured one, and what sets it: computing, "
+    "moving bytes (memory), or the host that asks for the work. Working memory: the most beyond "
+    "the weights."
 )
 _EITHER = ("allocated", "resident")  # memory is the one of the two that a device tells
 _NEEDED = {"ttft", "tpot", "throughput", "joules", "net_joules", *_EITHER}
@@ -94,6 +98,11 @@ def is_cost_record(record: Record) -> bool:
     return quantity.is_cost and record.settings.get("workload") == quantity.workload
 
 
+def cost_key(records: Sequence[Record]) -> str:
+    """What stands in the tables of these records, in sentences."""
+    return _KEY if all(map(is_file_record, records)) else f"{_KEY} {_LIMITS}"
+
+
 def cost_tables(records: Sequence[Record]) -> tuple[Table, ...]:
     """The costs on every workload, in the order in which records first name them.
 
@@ -101,8 +110,13 @@ def cost_tables(records: Sequence[Record]) -> tuple[Table, ...]:
     interval: what slows the machine for a round slows both. What could not be measured reads `-`,
     and the notes say why.
     """
-    blocks = grouped((str(record.settings["workload"]), record) for record in records)
-    tables = (_table(name, block) for name, block in blocks.items())
+    blocks = grouped(
+        ((str(record.settings["workload"]), is_file_record(record)), record) for record in records
+    )
+    tables = (
+        (file_cost_table if of_files else _table)(name, block)
+        for (name, of_files), block in blocks.items()
+    )
     return tuple(table for table in tables if table is not None)
 
 

@@ -8,6 +8,7 @@ from .demo import CRITERIA, QUESTIONS, TEXT, Demo, DemoSettings
 from .dense_model import checked_device
 from .evaluate_settings import EvaluateSettings
 from .evaluation import Evaluation
+from .file_cost_study import RUNTIME, FileCostSettings, FileCostStudy
 from .item_distances import ItemDistances
 from .quantities import NOT_ASKED, QUANTITY_NAMES, Quantity, names_its_unit, quantity_text
 from .records import Record, append, load
@@ -26,6 +27,7 @@ __all__ = [
     "QUANTITY_NAMES",
     "QUESTIONS",
     "REFIT",
+    "RUNTIME",
     "TEXT",
     "Continuation",
     "CostSettings",
@@ -34,6 +36,8 @@ __all__ = [
     "DemoSettings",
     "EvaluateSettings",
     "Evaluation",
+    "FileCostSettings",
+    "FileCostStudy",
     "ItemDistances",
     "Quantity",
     "Record",

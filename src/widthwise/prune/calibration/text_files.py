@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
-from ...assets import benchmark_rows, coqa_passages, mmlu_subjects
+from ...assets import benchmark_rows, coqa_passages, mmlu_rows
 from ...errors import RunError
 from ...io import check_plain_text, holds_rows, lfs_pointer, open_unpacked
 from .text_folder import SOURCES, SUFFIXES, folder_text, kind_of, source_fault
@@ -64,8 +64,7 @@ def embedded_streams() -> list[Iterator[str]]:
             yield " ".join(row[column] for column in columns)
 
     def subjects() -> Iterator[str]:
-        rows = [benchmark_rows(f"mmlu/{subject}", "validation") for subject in mmlu_subjects()]
-        for row in round_robin(rows):
+        for row in round_robin([*mmlu_rows("validation").values()]):
             choices = zip("ABCD", row["choices"], strict=True)
             yield "\n".join([row["question"], *(f"{letter}. {text}" for letter, text in choices)])
 

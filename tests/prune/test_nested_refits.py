@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -107,11 +108,29 @@ def test_what_cannot_be_sorted_by_is_refused_and_nothing_moves() -> None:
         nested.sort_by(by_chance)
 
 
-def test_a_refit_with_scales_is_refused() -> None:
-    """They are of tensors that all widths share."""
-    model = tiny("llama")
+@pytest.mark.parametrize("family", ["llama", "phi3", "gemma2"])
+def test_a_refit_with_scales_equals_the_applied_one_and_leaves_nothing(family: str) -> None:
+    """Rows of attention and norms are scaled at its width alone."""
+    model = tiny(family)
+    before, parameters = bits(model), list(model.parameters())
     text = [{"input_ids": tokens().repeat(4, 1)} for _ in range(4)]
-    done = refit(model, width=KEPT, align=1, text=text)
-    assert done.rows
-    with Nested(model) as nested, pytest.raises(PlanError, match="make it with scales=False"):
+    found = refit(model, width=KEPT, align=1, text=text)
+    assert found.rows
+    drawn = torch.Generator().manual_seed(0)  # a tiny model may be best without any scales
+    rows = {at: torch.rand(len(ones), generator=drawn) + 0.5 for at, ones in found.rows.items()}
+    done = replace(found, rows=rows)
+    expected = apply(model, done.plan, done)(tokens()).logits
+    unscaled = apply(model, done.plan, replace(done, rows={}))(tokens()).logits
+    with torch.no_grad(), Nested(model) as nested:
         nested.sort_by([done])
+        with nested.at(KEPT) as narrow:
+            got = narrow(tokens()).logits
+        with nested.at(WIDTH) as dense:
+            assert_untouched(dense, before)
+        with pytest.raises(KeyError), nested.at(KEPT):
+            raise KeyError
+    tolerance = LAYERS * WIDTH * 2.0**-24 * expected.abs().max().item()  # as above
+    torch.testing.assert_close(got, expected, rtol=0, atol=tolerance)
+    assert (unscaled - expected).abs().max() > 10 * tolerance, "scales change nothing"
+    assert_untouched(model, before)
+    assert all(a is b for a, b in zip(model.parameters(), parameters, strict=True))

@@ -20,7 +20,7 @@ from sweep_runs import answers, run, settings_of
 
 from widthwise import measure
 from widthwise.errors import RunError
-from widthwise.prune import prune_checkpoint
+from widthwise.prune import prune, prune_checkpoint
 from widthwise.prune.refitting import refit
 from widthwise.runs import Processes
 from widthwise.study import (
@@ -79,6 +79,34 @@ def test_a_calibrated_width_is_the_checkpoint_of_prune(
         assert ours.value == pytest.approx(theirs.value, rel=CLOSE)
     others = [records[c, asked, "prose"] for c in (*ALL["criteria"], "random")]
     assert len({r.items for r in others}) == 5, "criteria do not differ: proves nothing"
+
+
+def test_a_width_with_scales_is_the_checkpoint_that_prune_writes_by_default(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Each width by itself, layer after layer; a further run takes what is kept."""
+    criterion, asked = "activation+refit+scales", ("30%", "40%")
+    settings = {**PROSE, "widths": asked, "criteria": (criterion, "activation+refit")}
+    folder = tmp_path / "study"
+    records = run(folder, settings_of(tiny_checkpoint, **settings))
+    written = prune(tiny_checkpoint, out=tmp_path / "pruned", remove="40%", tokens=TOKENS).path
+    prose: dict[str, Any] = {"tasks": PROSE["tasks"], "widths": ()}
+    alone = run(tmp_path / "out", settings_of(written, **prose))[None, "dense", "prose"]
+    ours = records[criterion, "40%", "prose"]
+    assert_same_answers(answers(folder, ours), answers(tmp_path / "out", alone))
+    others = [records[c, "40%", "prose"] for c in ("activation+refit", "random")]
+    assert len({r.items for r in (ours, *others)}) == 3, "criteria do not differ: proves nothing"
+    kept = sorted(path.name.partition("-")[2] for path in (folder / "calibrated").glob("*.saf*"))
+    assert kept == [
+        "activation+scales-31.safetensors",
+        "activation+scales-37.safetensors",
+        "activation.safetensors",
+    ]
+    texts = calibration_notes(records.values())
+    assert any("layer after layer, then rows scaled" in each for each in texts)
+    assert any("in one pass over the dense model" in each for each in texts)
+    again = run(folder, settings_of(tiny_checkpoint, **settings))
+    assert again == records
 
 
 def test_records_say_what_text_and_others_do_not(whole: Any, tiny_checkpoint: Path) -> None:

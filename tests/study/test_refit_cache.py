@@ -10,7 +10,7 @@ import torch
 from every_family import tiny_model
 from family_trials import ids_of
 
-from widthwise import refits
+from widthwise import refit, refits
 from widthwise.prune import PruneSpec
 from widthwise.prune.spec import Target
 from widthwise.study.refit_cache import RefitCache
@@ -32,6 +32,23 @@ def test_who_waits_says_so_and_takes_what_the_other_made(tmp_path: Path) -> None
         order.append("first")
     thread.join()
     assert [o for o in order if o != "waits"] == ["first", "second"]
+
+
+def test_scales_come_back_as_they_were(tmp_path: Path) -> None:
+    model = tiny_model("llama")
+    batches = [{"input_ids": ids_of(seed, 4, 40)} for seed in range(6)]
+    made = refit(model, remove="40%", align=1, text=batches)
+    assert made.rows
+    assert made.scales is not None
+    cache, inputs = RefitCache(tmp_path), {"model": "x"}
+    (tmp_path / "calibrated").mkdir()
+    cache.write("activation+scales-31", inputs, [made])
+    read = cache.read("activation+scales-31", inputs, [made.plan.kind_widths])
+    assert read is not None
+    (again,) = read
+    assert (again.scales, again.sequential) == (made.scales, True)
+    assert again.rows.keys() == made.rows.keys()
+    assert all(torch.equal(again.rows[key], made.rows[key]) for key in made.rows)
 
 
 def test_refits_of_a_mixture_come_back_as_they_were(tmp_path: Path) -> None:

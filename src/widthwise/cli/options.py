@@ -315,6 +315,7 @@ def criteria_help(done: str) -> str:
     """What `--criterion` of a study takes."""
     return (
         f"How neurons are {done}: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}; with +refit "
-        "(activation+refit) down_proj is refitted as well, which obs needs. random "
-        "is always measured too. A folder goes on with its own."
+        "(activation+refit) down_proj is refitted as well, which obs needs, in one pass for all "
+        "widths; with +refit+scales each width is cut as `prune` does it, which takes longer. "
+        "random is always measured too. A folder goes on with its own."
     )

@@ -28,6 +28,7 @@ from .weights import (
     gate_or_up_rows,
     kept_widths,
     one_thread,
+    scales_by_name,
 )
 
 __all__ = [
@@ -62,5 +63,6 @@ __all__ = [
     "one_thread",
     "owner_of",
     "scaled_rows",
+    "scales_by_name",
     "set_sizes",
 ]

@@ -14,6 +14,8 @@ from ..cut import (
     cut_tensor,
     fingerprint,
     owner_of,
+    scaled_rows,
+    scales_by_name,
     set_sizes,
 )
 from ..errors import PlanError, TargetError
@@ -52,7 +54,8 @@ class Nested(Generic[Model]):
     `at(intermediate_size)` does so for its duration.
 
     Widths that were refitted, or chosen by moments, come by `sort_by`: gate and up are views then
-    as well, and down_proj is the refit's own weight, in its own memory.
+    as well, and down_proj is the refit's own weight, in its own memory; so are tensors whose rows
+    the refit scales.
 
     Weights changed inside `at` (training) are changed in the model, but for a refit's down_proj,
     whose changes end with the width. Gradients made there belong
@@ -136,8 +139,8 @@ class Nested(Generic[Model]):
                 keeps as well.
 
         Raises:
-            PlanError: A plan of other weights, none, two of one width, or sets that do not nest; a
-                refit with scales; closed, or inside `at`. The neurons then stand as they stood.
+            PlanError: A plan of other weights, none, two of one width, or sets that do not nest;
+                closed, or inside `at`. The neurons then stand as they stood.
         """
         self._check_free("sort")
         result = {_plan_of(cut).kind_widths: cut for cut in cuts}
@@ -146,10 +149,6 @@ class Nested(Generic[Model]):
             raise PlanError("sort takes one plan or more, each with a different width")
         if not all(plan.uniform for plan in plans):
             raise PlanError("sort takes only plans with the same width in all layers")
-        if any(not isinstance(cut, Plan) and cut.rows for cut in cuts):
-            raise PlanError(
-                "a refit scales rows of tensors that all widths share; make it with scales=False"
-            )
         if any(plan.fingerprint != self._fingerprint for plan in plans):
             raise PlanError(
                 "a plan was made for other GLU weights than those of the model; make a new plan"
@@ -310,6 +309,13 @@ class Nested(Generic[Model]):
             if name == architecture.groups[cut.group].down:
                 view = self._fitted(widths, name, view)
             setattr(module, attribute, torch.nn.Parameter(view, requires_grad=whole.requires_grad))
+        cut_at = self._cuts.get(widths)
+        refit = None if isinstance(cut_at, Plan) else cut_at
+        for name, scales in scales_by_name(architecture, refit).items():
+            module, attribute = owner_of(self._model, name)
+            self._whole[name] = whole = getattr(module, attribute)
+            own = scaled_rows(whole.detach(), scales)
+            setattr(module, attribute, torch.nn.Parameter(own, requires_grad=whole.requires_grad))
         set_sizes(self._model, architecture, widths)
 
     def _fitted(self, widths: Widths, name: str, view: Tensor) -> Tensor:
@@ -332,8 +338,10 @@ class Nested(Generic[Model]):
         architecture = self._weights.architecture
         counts = architecture.neurons(widths)
         for name in list(self._whole):
-            whole, cut = self._whole.pop(name), architecture.cuts[name]
+            whole, cut = self._whole.pop(name), architecture.cuts.get(name)
             setattr(*owner_of(self._model, name), whole)
+            if cut is None:  # one whose rows were scaled
+                continue
             count, size = counts[cut.group], len(self._own_order[cut.group])
             _bring_up(whole.detach(), cut, count, size, back=True)
         set_sizes(self._model, architecture, architecture.dense_widths)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..figures import BLUE, GREEN, INK, MUTED, OCHRE, ORANGE, PINK, SKY
-from ..study import REFIT, is_control
+from ..study import REFIT, SCALES, chosen_by, is_control
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,12 @@ CRITERION_STYLE = {
     "obs+refit": Style(color="#c23f9e", marker="p", glyph="⬟"),
     "ppm+refit": Style(color="#5670d0", marker="$✦$", glyph="✦"),
     "random+refit": Style(color="#d0405f", marker="$✹$", glyph="✹"),
+    "activation+refit+scales": Style(color="#0f7f6e", marker="H", glyph="⬣"),
 }
 DENSE_STYLE = Style(color=INK, marker="D", glyph="◆")
 OTHER_STYLE = Style(color=MUTED, marker="h", glyph="⬢")
-_REFIT_MARK = "✶"  # of a refit without a style of its own, in the colour of its criterion
+# Of what has no style of its own, in the colour of its criterion.
+_MARKS = {REFIT: "✶", REFIT + SCALES: "✷"}
 LINES = ("-", "--", "-.", ":")
 _OF_STUDIES = 7  # the first styles above, whose colours tell studies or workloads apart: keep them
 _COLORS = tuple(style.color for style in CRITERION_STYLE.values())[:_OF_STUDIES]
@@ -51,12 +53,12 @@ def style_of(criterion: str | None) -> Style:
     """
     if criterion is None:
         return DENSE_STYLE
-    base = criterion.removesuffix(REFIT).partition("~")[0]
-    refitted = criterion.endswith(REFIT)
-    if refitted and base in CRITERION_STYLE and base + REFIT not in CRITERION_STYLE:
-        style = CRITERION_STYLE[base]
-        return replace(style, marker=f"${_REFIT_MARK}$", glyph=_REFIT_MARK, line="-.")
-    return CRITERION_STYLE.get(base + REFIT if refitted else base, OTHER_STYLE)
+    chosen = chosen_by(criterion)
+    base, more = chosen.partition("~")[0], criterion.removeprefix(chosen)
+    if more and base in CRITERION_STYLE and base + more not in CRITERION_STYLE:
+        mark = _MARKS[more]
+        return replace(CRITERION_STYLE[base], marker=f"${mark}$", glyph=mark, line="-.")
+    return CRITERION_STYLE.get(base + more, OTHER_STYLE)
 
 
 def style_in(place: int, criterion: str | None) -> Style:

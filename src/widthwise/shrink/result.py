@@ -202,7 +202,8 @@ class ShrinkResult:
                 "times as fast [95 %]": lambda speed: estimate_text(speed.ratio),
             },
             title="Speed",
-            about="Both models in turn: a prompt of 512 tokens, then 32 new ones; together, by the new ones",
+            about="Both models in turn: a prompt of 512 tokens, then 32 new ones, by which both "
+            "together are divided",
         )
 
     @property

@@ -9,7 +9,11 @@ from ..stats import Estimate, estimate_text, paired_ratio
 from ..study import Quantity, Record
 
 WHOLE = "throughput"
-_TIMES = {"ttft": "reading a prompt", "tpot": "writing a token", WHOLE: "reading and writing together"}
+_TIMES = {
+    "ttft": "reading a prompt",
+    "tpot": "writing a token",
+    WHOLE: "reading and writing together",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

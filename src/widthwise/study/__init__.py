@@ -15,7 +15,16 @@ from .records import Record, append, load
 from .stored import StoredStudy, read_study, usual_criteria
 from .study import Study
 from .study_settings import StudySettings
-from .variant import CONTROL, DEFAULT_CRITERIA, REFIT, Variant, is_calibrated, is_control
+from .variant import (
+    CONTROL,
+    DEFAULT_CRITERIA,
+    REFIT,
+    SCALES,
+    Variant,
+    chosen_by,
+    is_calibrated,
+    is_control,
+)
 
 __all__ = [
     "CALIBRATING",
@@ -28,6 +37,7 @@ __all__ = [
     "QUESTIONS",
     "REFIT",
     "RUNTIME",
+    "SCALES",
     "TEXT",
     "Continuation",
     "CostSettings",
@@ -48,6 +58,7 @@ __all__ = [
     "append",
     "calibration_notes",
     "checked_device",
+    "chosen_by",
     "is_calibrated",
     "is_control",
     "load",

@@ -1,4 +1,4 @@
-"""The networks of a study that calibration text decides, from one pass over the dense model."""
+"""The networks of a study that calibration text decides."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..cut import Plan, Refit
 from ..cut.checkpoint import table_rows
 from ..errors import RunError, WidthwiseError
 from ..prune.calibration import CalibrationText, least_tokens, read_text
-from ..prune.refitting import refits
+from ..prune.refitting import refit, refits
 from .dense_model import DenseModel
 from .evaluate_settings import EvaluateSettings
 from .records import Record
 from .refit_cache import RefitCache
-from .variant import Variant, is_calibrated
+from .variant import SCALES, Variant, is_calibrated
 
 OnShare = Callable[[float, str], None]
 CALIBRATING = "calibrating"  # a label of this work begins so
@@ -26,8 +26,8 @@ CALIBRATING = "calibrating"  # a label of this work begins so
 class CalibrationStage:
     """The plans and refits that calibration text decides.
 
-    All widths of a criterion are made together, when the first of them is asked for, and kept in
-    the study's folder.
+    All widths of a criterion are made together, from one pass over the dense model, when the first
+    of them is asked for, and kept in the study's folder; one with scales is made by itself.
 
     Args:
         parent: Dense model of the networks; its dtype and device must be set before anything else.
@@ -44,7 +44,7 @@ class CalibrationStage:
 
     @cached_property
     def _networks(self) -> dict[str, list[Variant]]:
-        """Those that need text, by what chooses their neurons: criterion and seed."""
+        """Those that need text, by `name_of`."""
         networks: dict[str, list[Variant]] = {}
         criteria = [c for c in self._settings.criteria if is_calibrated(c)]
         for network in self._parent.networks(self._settings.widths, criteria):
@@ -53,9 +53,13 @@ class CalibrationStage:
         return networks
 
     def name_of(self, network: Variant) -> str:
-        """The criterion and the seed that choose the neurons of a network, as in `to_make`."""
+        """What is made for a network, as in `to_make`: the criterion, and a seed, that choose its
+        neurons; with scales also its width."""
         seed = network.selection(self._parent.seed).seed
-        return network.chosen_by + (f"~{seed}" if network.chosen_by == "random" else "")
+        name = network.chosen_by + (f"~{seed}" if network.chosen_by == "random" else "")
+        if not network.is_scaled:
+            return name
+        return "-".join((f"{name}{SCALES}", *map(str, self._parent.widths(network))))
 
     @cached_property
     def text(self) -> CalibrationText:
@@ -87,7 +91,9 @@ class CalibrationStage:
 
     def key_parts(self, network: Variant) -> tuple[str, ...]:
         """The part of a cell's key that depends on the text; nothing where it has no say."""
-        return (self.text.fingerprint, "one pass") if network.is_calibrated else ()
+        if not network.is_calibrated:
+            return ()
+        return (self.text.fingerprint, "layers in turn" if network.is_scaled else "one pass")
 
     def record_settings(self, network: Variant) -> dict[str, Any]:
         """The settings of a record that name the text; nothing where it has no say."""
@@ -104,7 +110,8 @@ class CalibrationStage:
         return settings | ({} if fitted is None else {"refit_warning": fitted.warning})
 
     def cuts(self, network: Variant, on_share: OnShare) -> tuple[Plan | Refit, ...]:
-        """All widths of a network's criterion; made now if they are not yet. None of weights alone.
+        """All that was made for a network's criterion; made now if it is not yet. None of weights
+        alone.
 
         Raises:
             RunError: The text, or the activations on it, do not allow it.
@@ -158,14 +165,16 @@ class CalibrationStage:
         def progress(layer: int) -> None:
             on_share((layer + 1) / layers, f"{label}: {layer + 1} of {layers} layers")
 
-        made = refits(
-            self._parent.in_stored_order,
-            [network.selection(self._parent.seed) for network in self._distinct(name)],
-            self._settings.calibration,
-            tokens=self._settings.tokens,
-            tokenizer=self._parent.tokenizer,
-            progress=progress,
-        )
+        networks, settings = self._distinct(name), self._settings
+        specs = [network.selection(self._parent.seed) for network in networks]
+        model = self._parent.in_stored_order
+        text: dict[str, Any] = {"tokens": settings.tokens, "tokenizer": self._parent.tokenizer}
+        if networks[0].is_scaled:
+            (spec,) = specs
+            asked = {"text": settings.calibration, **text}
+            made: tuple[Refit, ...] = (refit(model, spec, progress=progress, **asked),)
+        else:
+            made = refits(model, specs, settings.calibration, progress=progress, **text)
         if made[0].parts != self.text.summaries:
             raise RunError(f"{self.text.source} has changed since the study began; run it again")
         return made
@@ -197,7 +206,10 @@ def calibration_notes(records: Iterable[Record]) -> tuple[str, ...]:
         settings, model = record.settings, Path(record.model).name
         if "calibration" in settings:
             text = f"{settings['calibration_tokens']:,} tokens of {settings['calibration']}"
-            texts[f"{model}: calibrated on {text}, in one pass over the dense model"] = None
+            how = "in one pass over the dense model"
+            if str(record.criterion).endswith(SCALES):
+                how = f"layer after layer, then rows scaled ({record.criterion})"
+            texts[f"{model}: calibrated on {text}, {how}"] = None
         if warning := settings.get("refit_warning"):
             warned.setdefault((model, record.criterion), {})[record.asked] = warning
     warnings = []

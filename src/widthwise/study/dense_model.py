@@ -67,7 +67,7 @@ class _Memory:
     def __init__(self) -> None:
         self.dense: Any = None
         self.nested: Nested[Any] | None = None
-        self.criterion: str | None = None  # that its neurons are sorted by
+        self.sorted_by: str | None = None  # name of the order in which its neurons stand
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -150,7 +150,7 @@ class DenseModel:
         memory = self._memory
         if memory.nested is not None:
             memory.nested.close()
-            memory.nested, memory.criterion = None, None
+            memory.nested, memory.sorted_by = None, None
 
     def width(self, network: Variant) -> int:
         """Neurons of each block of a network; of a mixture of experts of each routed expert."""
@@ -239,7 +239,7 @@ class DenseModel:
 
         Args:
             network: Dense, or at a width.
-            cuts: All widths of the criterion of a network that calibration text decides.
+            cuts: All widths of the order of a network that calibration text decides.
         """
         memory = self._memory
         if network.criterion is None and memory.nested is None:
@@ -247,13 +247,13 @@ class DenseModel:
             return
         if memory.nested is None:
             memory.nested = Nested(self.dense)
-        if network.criterion is not None and network.criterion != memory.criterion:
-            memory.criterion = None
+        if network.criterion is not None and network.order_name != memory.sorted_by:
+            memory.sorted_by = None
             if cuts:
                 memory.nested.sort_by(cuts)
             else:
                 memory.nested.sort(network.chosen_by, seed=network.seed(self.seed))
-            memory.criterion = network.criterion
+            memory.sorted_by = network.order_name
         with memory.nested.at(self.widths(network)) as model:
             yield model
 

@@ -20,10 +20,11 @@ from .dense_model import DenseModel, ModelFiles, checked_device, with_place
 from .evaluate_settings import EvaluateSettings
 from .records import Record
 from .scorer import Scorer, has_old_floor
-from .variant import Variant, with_control
+from .variant import SCALES, Variant, with_control
 
 _WRITING = 4.0  # time to write a token, in characters read: both go on many at a time
 _CALIBRATING = 50.0  # time to calibrate on a token, in characters read
+_SCALING = 5  # times as long as a calibration: one that is followed by scales
 CHOOSING = ("tasks", "widths", "criteria")  # settings that change no number
 
 
@@ -170,7 +171,8 @@ class Evaluation(CellStudy):
             groups = [[n] for n in missing] if self.settings.until is None else [missing]
             for networks in filter(None, groups):
                 names = {self.scorer.calibrated.name_of(n) for n in networks if n.is_calibrated}
-                calibrating = _CALIBRATING * self.settings.tokens * len(names & to_calibrate)
+                times = sum(_SCALING if SCALES in name else 1 for name in names & to_calibrate)
+                calibrating = _CALIBRATING * self.settings.tokens * times
                 to_calibrate -= names
                 yield WorkUnit(
                     keys=tuple(self.scorer.key(network, task.name) for network in networks),

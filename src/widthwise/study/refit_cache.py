@@ -13,16 +13,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..cut import CalibrationSource, LayerFit, Plan, Refit
+from ..cut import CalibrationSource, LayerFit, Plan, Refit, ScaleTuning
 from ..errors import PlanError
 from ..io import locked, safetensors_head, save_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..cut import RowScales
+
 FOLDER = "calibrated"
 FORMAT = "widthwise refits 1"
-_FITS = ("lam", "fit_error", "held_out_error")
+_FITS, _ROWS = ("lam", "fit_error", "held_out_error"), "rows"
 
 
 class RefitCache:
@@ -84,6 +86,8 @@ class RefitCache:
             "asked": json.dumps(dict(inputs)),
             "plans": json.dumps([refit.plan.to_json() for refit in refits]),
             "parts": json.dumps([asdict(part) for part in refits[0].parts]),
+            "scales": json.dumps([refit.scales and asdict(refit.scales) for refit in refits]),
+            "sequential": json.dumps(refits[0].sequential),
             "sha256": _digest(tensors),
         }
         save_tensors(self._folder() / f"{name}.safetensors", tensors, head, shared=True)
@@ -127,6 +131,8 @@ def _tensors(refits: Sequence[Refit]) -> dict[str, Tensor]:
         tensors[f"{where}.fits"] = torch.tensor(rows, dtype=torch.float64)
         for group, down in enumerate(refit.down):
             tensors[f"{where}.down.{group}"] = down.contiguous()
+        for (layer, name), scales in refit.rows.items():
+            tensors[f"{where}.{_ROWS}.{layer}.{name}"] = scales.contiguous()
     return tensors
 
 
@@ -144,8 +150,9 @@ def _read(path: Path, head: Mapping[str, str]) -> tuple[Refit, ...]:
         raise ValueError("other bytes than were written")
     sent = [None if n < 0 else n for n in tensors["tokens"].tolist()] if "tokens" in tensors else []
     parts = tuple(CalibrationSource(**part) for part in json.loads(head["parts"]))
-    refits = []
-    for text in json.loads(head["plans"]):
+    plans, refits = json.loads(head["plans"]), []
+    tunings = json.loads(head.get("scales", "null")) or [None] * len(plans)  # older files have none
+    for text, tuning in zip(plans, tunings, strict=True):
         plan = Plan.from_json(text)
         where, groups = _where(plan), range(len(plan.keep))
         sizes = [size + 1 for size in plan.neurons or (plan.intermediate_size,) * len(groups)]
@@ -166,10 +173,22 @@ def _read(path: Path, head: Mapping[str, str]) -> tuple[Refit, ...]:
                     for row, curve, tokens in rows
                 ),
                 parts=parts,
-                sequential=False,
+                sequential=json.loads(head.get("sequential", "false")),
+                scales=None if tuning is None else ScaleTuning(**tuning),
+                rows=_rows(tensors, where),
             )
         )
     return tuple(refits)
+
+
+def _rows(tensors: Mapping[str, Tensor], where: str) -> RowScales:
+    """The scales of a refit's rows, by layer and name."""
+    begin, found = f"{where}.{_ROWS}.", {}
+    for key, scales in tensors.items():
+        if key.startswith(begin):
+            layer, _, name = key.removeprefix(begin).partition(".")
+            found[int(layer), name] = scales
+    return found
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

@@ -11,7 +11,7 @@ from ..errors import PlanError
 from ..prune import CALIBRATED, DEFAULT_CRITERION, PruneSpec
 
 CONTROL = "random"
-REFIT = "+refit"
+REFIT, SCALES = "+refit", "+scales"  # what follows a criterion, in this order
 DEFAULT_CRITERIA = (f"{DEFAULT_CRITERION}{REFIT}",)  # beside the control
 _REFIT_ONLY = {"obs": "is worse than activation"}  # criteria that a study only takes with +refit
 _PAPER = "paper "
@@ -23,9 +23,24 @@ def is_control(criterion: str | None) -> bool:
     >>> [is_control(c) for c in ("random", "random~7", "random+refit", "ppm", None)]
     [True, True, False, False, False]
     """
-    if criterion is None or criterion.endswith(REFIT):
-        return False
-    return criterion.partition("~")[0] == CONTROL
+    return (
+        criterion is not None
+        and criterion.partition("~")[0] == CONTROL
+        and not _is_refitted(criterion)
+    )
+
+
+def chosen_by(criterion: str) -> str:
+    """The criterion alone, with its seed, without what follows it.
+
+    >>> chosen_by("activation+refit+scales"), chosen_by("random~7")
+    ('activation', 'random~7')
+    """
+    return criterion.removesuffix(SCALES).removesuffix(REFIT)
+
+
+def _is_refitted(criterion: str) -> bool:
+    return criterion.removesuffix(SCALES).endswith(REFIT)
 
 
 def is_calibrated(criterion: str | None) -> bool:
@@ -36,7 +51,7 @@ def is_calibrated(criterion: str | None) -> bool:
     """
     if criterion is None:
         return False
-    return criterion.endswith(REFIT) or criterion in CALIBRATED
+    return _is_refitted(criterion) or criterion in CALIBRATED
 
 
 def with_control(criteria: Iterable[str], seeds: Iterable[int] = ()) -> tuple[str, ...]:
@@ -64,7 +79,9 @@ class Variant:
     Attributes:
         criterion: How its neurons are chosen; None for the dense model. `random~7` is `random`
             with the seed 7, whatever the seed of the study is; `activation+refit` is `activation`
-            with down_proj refitted for what is gone.
+            with down_proj refitted for what is gone, in one pass for all widths;
+            `activation+refit+scales` is what `prune` does: each width by itself, layer after layer,
+            then rows of weights scaled.
         asked: The width as asked for: an expansion ratio (`"2.4x"`), a share of neurons to
             remove (`"40%"`; `"paper 40%"` by the paper's rule, which rounds to no multiple), or
             that very number of neurons (`"7373"`); `"dense"`.
@@ -97,12 +114,22 @@ class Variant:
     @property
     def chosen_by(self) -> str:
         """The criterion without its seed and refit; not of the dense network."""
-        return str(self.criterion).removesuffix(REFIT).partition("~")[0]
+        return chosen_by(str(self.criterion)).partition("~")[0]
 
     @property
     def is_refitted(self) -> bool:
         """Whether its down_proj is refitted on calibration text."""
-        return str(self.criterion).endswith(REFIT)
+        return _is_refitted(str(self.criterion))
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether it is refitted layer after layer by itself, and rows of weights are scaled."""
+        return str(self.criterion).endswith(SCALES)
+
+    @property
+    def order_name(self) -> str:
+        """Networks of one such name keep the first of the neurons, as they are sorted once."""
+        return self.label if self.is_scaled else str(self.criterion)
 
     @property
     def is_calibrated(self) -> bool:
@@ -111,7 +138,7 @@ class Variant:
 
     def seed(self, default: int) -> int:
         """The seed of the random criterion: that in its name, or else the study's."""
-        named = str(self.criterion).removesuffix(REFIT).partition("~")[2]
+        named = chosen_by(str(self.criterion)).partition("~")[2]
         return int(named) if named else default
 
     def selection(self, default_seed: int) -> PruneSpec:
@@ -130,10 +157,12 @@ DENSE = Variant(None, "dense")
 
 def check_criterion(criterion: str, seed: int) -> None:
     """Raise PlanError when a study cannot choose neurons by this criterion."""
-    name, tilde, seed_text = criterion.removesuffix(REFIT).partition("~")
+    name, tilde, seed_text = chosen_by(criterion).partition("~")
     if tilde and (name != CONTROL or not re.fullmatch("[0-9]{1,10}", seed_text)):
         raise PlanError(f"only {CONTROL} can have a seed, as in {CONTROL}~7; got {criterion!r}")
     Variant(criterion, "1").selection(seed)
+    if criterion.endswith(SCALES) and not _is_refitted(criterion):
+        raise PlanError(f"scales come after a refit: ask for {name}{REFIT}{SCALES}")
     if criterion in _REFIT_ONLY:
         why = _REFIT_ONLY[criterion]
         raise PlanError(f"criterion {name} without a refit {why}: ask for {name}{REFIT}")

@@ -154,8 +154,9 @@ def mmlu_rows(split: str) -> dict[str, list[dict[str, Any]]]:
     Raises:
         AssetError: The data cannot be had.
     """
-    folders = sorted((_data() / _MMLU).iterdir(), key=lambda folder: folder.name)
-    return {folder.name: _read(folder / split / _ROWS) for folder in folders}
+    root = _data() / _MMLU  # the archive is opened once
+    subjects = sorted(folder.name for folder in root.iterdir())
+    return {subject: _read(root / subject / split / _ROWS) for subject in subjects}
 
 
 def ifbench_root() -> Path:

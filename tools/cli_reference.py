@@ -105,6 +105,8 @@ JSON_KEYS = {
     "parent_parameters parameters parent_bytes weight_bytes width",
     "prune": "path plan refit gguf",
     "report": "report models",
+    "shrink": "asked reached verdict folder model file file_bytes dense_bytes minutes sizes pairs "
+    "speeds trials",
     "study": "folder report models",
     "study --dry-run": "pieces device",
     "tinynet build": "folder title family scale classes counts differences",

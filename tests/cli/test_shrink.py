@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from every_family import tiny_model
 from healing_runs import run
+from json_results import printed_json
 from shrink_runs import made, quick_runs
 
 from widthwise.cli.shrink import shrink
@@ -85,6 +86,7 @@ def test_a_run_prints_tables_and_a_verdict_and_again_prints_the_same(
     with quick_runs():
         result = run("shrink", settings.model, *words)
         again = run("shrink", settings.model, *words)
+        values = printed_json("shrink", run("shrink", settings.model, *words, "--json"))
     assert result.exit_code == 0, result.output
     out = tmp_path / "out"
     lines = result.stdout.splitlines()
@@ -97,6 +99,10 @@ def test_a_run_prints_tables_and_a_verdict_and_again_prints_the_same(
     assert "After the cut and its refit: KL " in result.stderr
     assert "It was not healed: " in result.stderr
     assert (again.exit_code, again.stdout) == (0, result.stdout)
+    assert (values["asked"], values["reached"]) == ("--remove 40%", True)
+    assert values["file_bytes"] < values["dense_bytes"]
+    assert [pair["quantity"] for pair in values["pairs"]] == ["piqa"]
+    assert {speed["metric"] for speed in values["speeds"]} == {"ttft", "tpot", "throughput"}
     other = run("shrink", settings.model, *words, "--seed", "3")
     assert other.exit_code == 1
     assert "was started with seed 0, not 3; name another folder with -o" in other.stderr

@@ -11,6 +11,7 @@ import click
 
 from ..cut.gguf import FILE_TYPES
 from ..prune import weights_advised
+from .json_output import json_option, print_json, wants_json, without
 from .options import (
     MODEL,
     data_option,
@@ -81,6 +82,7 @@ _TASKS = "embedded:prose,embedded:hellaswag,embedded:piqa,embedded:sciq"
 @device_option
 @data_option("the tasks' documents")
 @out_option("widthwise-shrink", "Folder of everything; an interrupted run continues there.")
+@json_option
 @names_models
 def shrink(model: str, out: Path, dry_run: bool, **options: Any) -> None:
     """Make MODEL fit: cut it to what is asked, heal it, and say what it lost and gained.
@@ -101,6 +103,8 @@ def shrink(model: str, out: Path, dry_run: bool, **options: Any) -> None:
         work = Shrink(out, settings, command=command, on_told=bar.print, on_progress=bar.tell)
         result = work.run()
     _print_result(result)
+    if wants_json():
+        print_json(_values(result))
 
 
 def _tell_plan(work: Shrink, out: Path) -> None:
@@ -131,3 +135,23 @@ def _print_result(result: ShrinkResult) -> None:
     if result.settings.gguf:
         click.echo(f"file for llama.cpp: {result.file}")
     click.echo(f"checkpoint: {result.model}")
+
+
+def _values(result: ShrinkResult) -> dict[str, Any]:
+    """What `--json` prints."""
+    trials = result.search.trials if result.search else ()
+    return {
+        "asked": str(result.plan.goal),
+        "reached": result.is_kept,
+        "verdict": result.verdict,
+        "folder": result.folder,
+        "model": result.model,
+        "file": result.file,
+        "file_bytes": result.file_bytes,
+        "dense_bytes": result.plan.dense_bytes,
+        "minutes": result.minutes,
+        "sizes": without(result.plan.sizes, "neurons"),
+        "pairs": [{**without(p, "own", "other"), "verdict": p.word} for p in result.pairs],
+        "speeds": result.speeds,
+        "trials": [{**without(trial, "spec"), "said": str(trial)} for trial in trials],
+    }

@@ -82,10 +82,10 @@ def test_an_interrupted_shrink_goes_on_with_the_next_stage(
 @pytest.mark.long
 @pytest.mark.demo
 def test_too_few_minutes_leave_the_cut_as_it_is_and_a_gguf_file_fits(
-    text: Path, tiny_checkpoint: Path, tmp_path: Path
+    text: Path, all_words: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("sentencepiece")
-    asked = {"model": str(tiny_checkpoint), "smaller": "0.1%", "gguf": "f16", "minutes": 0.001}
+    asked = {"model": str(all_words), "smaller": "0.1%", "gguf": "f16", "minutes": 0.001}
     with quick_runs():
         work = Shrink(tmp_path / "out", made(tmp_path, text, **asked))
         result = work.run()
@@ -99,6 +99,9 @@ def test_too_few_minutes_leave_the_cut_as_it_is_and_a_gguf_file_fits(
     assert result.file_bytes <= work.plan.planned_bytes
     assert result.is_kept
     assert [*work.store.records][2:4] == ["trial", "speed"]
+    assert {speed.metric for speed in result.speeds} == {"prefill", "decode", "throughput"}
+    assert result.speed_table.about.startswith("Both f16 files in turn by llama.cpp (")
+    assert not (tmp_path / "out" / "dense.gguf").exists()
 
 
 def test_healing_has_what_the_other_stages_leave(text: Path, tmp_path: Path) -> None:

@@ -180,18 +180,18 @@ def save_pair(family: str, folder: Path) -> tuple[Path, Path, Path]:
     return folder / "parent", child, save_text(folder / "text.txt")
 
 
-def save_words(family: str, folder: Path) -> Path:
+def save_words(family: str, folder: Path, **settings: Any) -> Path:
     """A tiny model with the words and the tokenizer of SmolLM2."""
     embedded = embedded_model()
     words = read_json(embedded / "config.json")["vocab_size"]
-    changes = {"vocab_size": words, **GGUF_SETTINGS.get(family, {})}
+    changes = {"vocab_size": words, **GGUF_SETTINGS.get(family, {}), **settings}
     if family.startswith("gemma4"):
         changes["vocab_size_per_layer_input"] = words
     tiny_model(family, **changes).save_pretrained(folder)
     shutil.copy(embedded / "tokenizer.json", folder / "tokenizer.json")
-    settings = read_json(embedded / "tokenizer_config.json")  # no class of the family's own
-    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    stated = read_json(embedded / "tokenizer_config.json")  # no class of the family's own
+    stated["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (folder / "tokenizer_config.json").write_text(json.dumps(stated))
     if family in SENTENCEPIECE:
         save_sentencepiece(folder)
     return folder

@@ -93,7 +93,17 @@ class ShrinkPlan:
             f"{number(sizes.parameters, 'count')} of {number(sizes.parent_parameters, 'count')} "
             f"parameters; {self.file} has at most {number(self.planned_bytes, 'bytes')} of "
             f"{number(self.dense_bytes, 'bytes')} "
-            f"({percent(self.planned_bytes / self.dense_bytes)})"
+            f"({percent(self.planned_bytes / self.dense_bytes)}){self._beside}"
+        )
+
+    @property
+    def _beside(self) -> str:
+        """What of disk the comparison of speed takes."""
+        if self.file.gguf is None:
+            return ""
+        return (
+            f"; to be timed beside it, the file without a cut takes "
+            f"{number(self.dense_bytes, 'bytes')} of disk for a while"
         )
 
     @property

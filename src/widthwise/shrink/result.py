@@ -197,14 +197,23 @@ class ShrinkResult:
             self.speeds,
             {
                 "what": lambda speed: speed.what,
-                "before": lambda speed: number(speed.dense, "sec"),
-                "after": lambda speed: number(speed.narrow, "sec"),
+                "before": lambda speed: speed.both[0],
+                "after": lambda speed: speed.both[1],
                 "times as fast [95 %]": lambda speed: estimate_text(speed.ratio),
             },
             title="Speed",
-            about="Both models in turn: a prompt of 512 tokens, then 32 new ones, by which both "
-            "together are divided",
+            about=self._how_timed,
         )
+
+    @property
+    def _how_timed(self) -> str:
+        """What was done to time both, and by what."""
+        what = "a prompt of 512 tokens, then 32 new ones; together: new tokens over all seconds"
+        if self.settings.gguf is None:
+            return f"Both models in turn: {what}"
+        told = self._timed[0].settings if self._timed else {}
+        by = ", ".join(str(told[name]) for name in ("build", "device") if told.get(name))
+        return f"Both {self.settings.gguf} files in turn by llama.cpp ({by}): {what}"
 
     @property
     def trial_table(self) -> Table:

@@ -10,6 +10,8 @@ from typing import Any
 from ..cut.checkpoint import stored_dtype
 from ..cut.gguf import check_file_type
 from ..errors import RunError
+from ..measure import find_llama_cpp
+from ..notices import notice
 from ..prune.calibration import check_source
 from ..study import PROMPTS, EvaluateSettings, checked_device
 from .goal import GOALS, Goal
@@ -115,7 +117,17 @@ class ShrinkSettings:
         """
         if self.gguf is not None:
             check_file_type(self.gguf)
+            self._check_llama_cpp()
         if self.device is not None:
             checked_device(self.device)
         check_source(self.text)
         self.evaluation(self.model).check()
+
+    def _check_llama_cpp(self) -> None:
+        """Say where speed cannot be measured; refuse where it is what is asked for."""
+        try:
+            find_llama_cpp()
+        except RunError as error:
+            if self.goal.kind == "faster":
+                raise
+            notice(f"Note: speed will not be measured: {error}.")

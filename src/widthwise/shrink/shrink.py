@@ -125,8 +125,10 @@ class Shrink:
         yield "cut", self._cut
         if gguf:  # what cannot be written is known before the healing
             yield "trial", partial(self._export, CUT)
-        models = (self.settings.model, str(self.path / CUT))
-        yield "speed", partial(steps.time_models, SPEED, models)
+            yield "speed", partial(steps.time_files, SPEED)
+        else:
+            models = (self.settings.model, str(self.path / CUT))
+            yield "speed", partial(steps.time_models, SPEED, models)
         yield "heal", lambda: steps.heal(CUT, self.healing_minutes)
         yield "model", self._place
         yield "after", partial(steps.ask, MODEL, ITEMS_AFTER, "after")

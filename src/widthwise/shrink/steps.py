@@ -9,12 +9,21 @@ from typing import Any
 
 from ..cut.checkpoint import HEALING_FILE, ModelSource, resolve_model
 from ..cut.gguf import export_gguf
-from ..errors import RunError
+from ..errors import OutputError, RunError
 from ..io import DTYPE_BYTES, check_new_file, free_bytes
+from ..measure import find_llama_cpp
 from ..prune import PruneSpec, in_bytes, prune
 from ..prune.healing import HealSettings, NotBetter, TrainingStep, heal
 from ..runs import ProgressCallback
-from ..study import CostSettings, CostStudy, EvaluateSettings, Evaluation, read_study
+from ..study import (
+    CostSettings,
+    CostStudy,
+    EvaluateSettings,
+    Evaluation,
+    FileCostSettings,
+    FileCostStudy,
+    read_study,
+)
 from .settings import ShrinkSettings
 from .stages import ITEMS_BEFORE, MODEL
 
@@ -118,6 +127,27 @@ class Steps:
             return str(error)
         return None
 
+    def time_files(self, place: str) -> str | None:
+        """Have llama.cpp time the file without a cut and the one with it, in turn.
+
+        The first is written for that, and removed. Gives the reason why that cannot be, such as a
+        full disk.
+        """
+        dense = self.path / "dense.gguf"
+        settings = FileCostSettings(
+            models=(str(dense), str(self._file)), workloads=(_WORKLOAD,), seed=self.settings.seed
+        )
+        try:
+            find_llama_cpp()
+            if not dense.exists():  # it appears whole; the process was killed then
+                self._write(self.source, dense)
+            FileCostStudy(self.path / place, settings, on_progress=self._tell("speed")).run()
+        except (RunError, OutputError) as error:
+            return str(error)
+        finally:
+            dense.unlink(missing_ok=True)
+        return None
+
     def heal(self, place: str, minutes: float) -> str | None:
         """Heal a checkpoint of the folder; gives the reason why that cannot be."""
         out = self.path / MODEL
@@ -160,10 +190,18 @@ class Steps:
             return None
         return f"training all weights takes {in_bytes(needed)} of memory, {in_bytes(free)} are free"
 
+    @property
+    def _file(self) -> Path:
+        """The GGUF file of the result."""
+        return self.path / f"{MODEL}.gguf"
+
     def export(self, place: str, name: str) -> None:
         """Write the GGUF file of a checkpoint of the folder."""
+        self._write(ModelSource(self.path / place, name), self._file)
+
+    def _write(self, source: ModelSource, out: Path) -> None:
         assert self.settings.gguf is not None
-        out = self.path / f"{MODEL}.gguf"
         check_new_file(out, force=True)
         self.on_progress(0.0, f"gguf: writing {out.name}")
-        export_gguf(ModelSource(self.path / place, name), out, self.settings.gguf, force=True)
+        folder = ModelSource(source.path, source.name)  # of a GGUF file, that with its numbers
+        export_gguf(folder, out, self.settings.gguf, force=True)

@@ -10,15 +10,19 @@ from typing import Any
 
 import pytest
 from cost_records import ROUNDS, costs
+from llama_bench import calls
 from shrink_runs import made, quick_runs
 
 from widthwise.errors import RunError, TargetError
+from widthwise.prune import PruneSpec
 from widthwise.shrink import Shrink, ShrinkResult, ShrinkSettings
 from widthwise.shrink import loss as loss_module
 from widthwise.shrink import steps as steps_module
 from widthwise.shrink.plan import plan_shrink
 from widthwise.shrink.search import SpeedSearch
 from widthwise.shrink.stages import FinishedStage
+from widthwise.shrink.steps import Steps
+from widthwise.study import Record
 
 TEXTS = 10
 
@@ -122,8 +126,9 @@ class FakeClock:
         self.folder, self.gain = folder, gain
         self.timed: list[list[str]] = []
 
-    def time_widths(self, place: str, widths: Sequence[str]) -> None:
-        self.timed.append(list(widths))
+    def time_widths(self, place: str, specs: Sequence[PruneSpec]) -> None:
+        widths = [spec.target.text for spec in specs]
+        self.timed.append(widths)
         lines = costs("dense", ROUNDS)
         for asked in widths:
             share = float(asked.removesuffix("%")) / 100
@@ -185,4 +190,47 @@ def test_a_speed_that_cannot_be_measured_says_why(text: Path, tmp_path: Path) ->
     plan = plan_shrink(settings)
     search = SpeedSearch(plan=plan, settings=settings, folder=tmp_path, done=done)
     with pytest.raises(RunError, match="speed was not measured: no memory for two models"):
+        list(search.stages(FakeClock(tmp_path, 1.0)))  # type: ignore[arg-type]
+
+
+@pytest.mark.long
+@pytest.mark.demo
+def test_of_files_speed_is_what_llama_cpp_tells(
+    text: Path, all_words: Path, llama_bench: Path, tmp_path: Path
+) -> None:
+    """Files of the widths are written, timed in turn with the one without a cut, and removed."""
+    pytest.importorskip("sentencepiece")
+    settings = made(tmp_path, text, model=str(all_words), gguf="f16", faster="1.15x")
+    plan = plan_shrink(settings)
+    done: dict[Any, FinishedStage] = {}
+    search = SpeedSearch(plan=plan, settings=settings, folder=tmp_path, done=done)
+    steps = Steps(
+        path=tmp_path, settings=settings, source=plan.source, command=None,
+        on_progress=lambda *_: None,
+    )  # fmt: skip
+    for name, do in search.stages(steps):
+        done[name] = FinishedStage(name=name, seconds=1.0, reason=do())
+    assert search.found is not None
+    assert [trial.is_enough for trial in search.trials[:4]] == [False, False, True, True]
+    assert search.found == search.trials[2]
+    share = search.found.spec.target.text.removesuffix("%")
+    files = {Path(words["-m"]).name for words in calls(llama_bench)}
+    assert {"dense.gguf", f"cut-{share}.gguf"} <= files
+    assert not [*tmp_path.glob("*.gguf"), *tmp_path.glob("cut-*")]
+
+
+def test_files_that_cannot_be_timed_are_no_speed(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a context is too short: every record has a reason, and none a number."""
+    search, _ = searched(tmp_path, text, "1.2x", gain=1.0)
+    for place in ("speeds", "speeds-between"):
+        file = tmp_path / place / "records.jsonl"
+        lost = [
+            replace(Record.from_json(line), value=None, items=(), n=0, reason="too short")
+            for line in file.read_text().splitlines()
+        ]
+        file.write_text("".join(record.to_json() + "\n" for record in lost))
+    assert search.trials == ()
+    with pytest.raises(RunError, match="speed was not measured: too short"):
         list(search.stages(FakeClock(tmp_path, 1.0)))  # type: ignore[arg-type]

@@ -101,9 +101,12 @@ class ShrinkPlan:
         """What of disk the comparison of speed takes."""
         if self.file.gguf is None:
             return ""
+        if self.goal.kind == "faster" and len(self.specs) > 1:
+            needed = len(self.specs) * self.dense_bytes
+            return f"; their files take at most {number(needed, 'bytes')} of disk for a while"
         return (
-            f"; to be timed beside it, the file without a cut takes "
-            f"{number(self.dense_bytes, 'bytes')} of disk for a while"
+            "; while speed is measured, the file without a cut takes "
+            f"{number(self.dense_bytes, 'bytes')} of disk too"
         )
 
     @property
@@ -117,7 +120,7 @@ class ShrinkPlan:
         }
         return (
             f"up to {len(self.specs)} cuts, {first.words} to {last.words} of "
-            f"{first.intermediate_size}, are {how[self.goal.kind]}"
+            f"{first.intermediate_size}, are {how[self.goal.kind]}{self._beside}"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,21 @@ from ..errors import RunError, TargetError
 from ..findings import task_pairs
 from ..prune import PruneSpec, planned_width
 from ..stats import percent
-from ..study import read_study
+from ..study import Record, read_study
 from .goal import Goal
 from .loss import Loss, loss_of
 from .plan import ShrinkPlan
 from .settings import ShrinkSettings
 from .speed import WHOLE, SpeedRatio, speed_ratios
-from .stages import ITEMS_BEFORE, FinishedStage, Stage, evaluation_place
+from .stages import (
+    DENSE_FILE,
+    ITEMS_BEFORE,
+    FinishedStage,
+    Stage,
+    evaluation_place,
+    share_of,
+    trial_file,
+)
 from .steps import Steps
 
 TRIES = "tries"
@@ -119,17 +127,17 @@ class LossSearch(WidthSearch):
     def _try(self, steps: Steps, spec: PruneSpec) -> None:
         """Cut to a width and ask what it lost; of others the best is kept alone."""
         best = self.found
-        kept = {_share(spec), *([_share(best.spec)] if best else [])}
+        kept = {share_of(spec), *([share_of(best.spec)] if best else [])}
         tries = self.folder / TRIES
         for path in tries.glob("[0-9]*"):
             if path.name not in kept:
                 shutil.rmtree(path)
-        share, place = _share(spec), trial_place(spec)
+        share, place = share_of(spec), trial_place(spec)
         steps.cut(spec, place, f"try {share} %")
         steps.ask(place, evaluation_place(share), f"try {share} %")
 
     def _loss(self, spec: PruneSpec) -> Loss:
-        places = (evaluation_place(_share(spec)), ITEMS_BEFORE)
+        places = (evaluation_place(share_of(spec)), ITEMS_BEFORE)
         own, before = (read_study(self.folder / place).records for place in places)
         return loss_of(task_pairs(own, before), float(self.plan.goal.amount))
 
@@ -182,8 +190,13 @@ class SpeedSearch(WidthSearch):
             yield from self._timed(steps, _SPEEDS[1], [specs[above]])
 
     def _timed(self, steps: Steps, place: str, specs: Sequence[PruneSpec]) -> Iterator[Stage]:
-        yield place, partial(steps.time_widths, place, [spec.target.text for spec in specs])
-        if reason := self.done[place].reason:
+        time = steps.time_widths if self.settings.gguf is None else steps.time_files
+        yield place, partial(time, place, specs)
+        reason = self.done[place].reason
+        if reason is None and not self.trials:
+            records = read_study(self.folder / place).records
+            reason = next(record.reason for record in records if record.reason)
+        if reason is not None:
             raise RunError(f"speed was not measured: {reason}")
 
     @property
@@ -192,10 +205,9 @@ class SpeedSearch(WidthSearch):
         speeds = {}
         for place in places:
             records = read_study(place).records
-            dense = [record for record in records if record.criterion is None]
+            dense = self._records_of(None, records)
             for spec in self.plan.specs:
-                own = [r for r in records if r.asked == spec.target.text]
-                for speed in speed_ratios(dense, own):
+                for speed in speed_ratios(dense, self._records_of(spec, records)):
                     if speed.metric == WHOLE:
                         speeds[spec] = speed
         times = float(self.plan.goal.amount)
@@ -204,6 +216,14 @@ class SpeedSearch(WidthSearch):
             for spec in self.plan.specs
             if spec in speeds
         )
+
+    def _records_of(self, spec: PruneSpec | None, records: Iterable[Record]) -> list[Record]:
+        """What was measured of a cut; of the model where there is none."""
+        if self.settings.gguf is not None:
+            file = DENSE_FILE if spec is None else trial_file(share_of(spec))
+            return [record for record in records if record.model == file]
+        asked = "dense" if spec is None else spec.target.text
+        return [record for record in records if record.asked == asked]
 
     @property
     def found(self) -> Trial | None:
@@ -217,12 +237,7 @@ def search_of(goal: Goal) -> type[WidthSearch]:
 
 def trial_place(spec: PruneSpec) -> str:
     """Where the checkpoint of a width that was tried is."""
-    return f"{TRIES}/{_share(spec)}"
-
-
-def _share(spec: PruneSpec) -> str:
-    """The share that a cut removes, as the name of a folder: `15`."""
-    return spec.target.text.removesuffix("%")
+    return f"{TRIES}/{share_of(spec)}"
 
 
 def _name(spec: PruneSpec) -> str:

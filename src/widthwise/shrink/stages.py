@@ -8,15 +8,27 @@ from dataclasses import asdict, dataclass
 from operator import attrgetter
 
 from ..io import from_json
+from ..prune import PruneSpec
 from ..runs import STAGES, RecordFormat
 
 CUT, MODEL, SPEED = "cut", "model", "speed"  # folders of checkpoints, and of times
+DENSE_FILE = "dense.gguf"  # the model without a cut, while files are timed
 Stage = tuple[str, Callable[[], str | None]]  # its name, and what does it: gives a reason or None
 
 
 def evaluation_place(when: str) -> str:
     """Where the answers of one time of asking are: `"before"`, `"after"`, or of a trial `"15"`."""
     return f"evaluations/{when}"
+
+
+def share_of(spec: PruneSpec) -> str:
+    """The share that a cut removes, as a name: `"15"`."""
+    return spec.target.text.removesuffix("%")
+
+
+def trial_file(share: str) -> str:
+    """The GGUF file of a cut that is only timed: of `"15"`, in per cent of the neurons."""
+    return f"cut-{share}.gguf"
 
 
 ITEMS_BEFORE, ITEMS_AFTER = evaluation_place("before"), evaluation_place("after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from ..study import (
     read_study,
 )
 from .settings import ShrinkSettings
-from .stages import ITEMS_BEFORE, MODEL
+from .stages import DENSE_FILE, ITEMS_BEFORE, MODEL, share_of, trial_file
 
 _WORKLOAD = "512x32"
 _STATE_BYTES = 20  # of a parameter that is healed
@@ -107,9 +108,9 @@ class Steps:
         """Time models in turn; gives the reason why that cannot be, such as too little memory."""
         return self._time(place, tuple(models), ())
 
-    def time_widths(self, place: str, widths: Sequence[str]) -> str | None:
+    def time_widths(self, place: str, specs: Sequence[PruneSpec]) -> str | None:
         """Time the model in turn with itself at some widths."""
-        return self._time(place, (self.settings.model,), tuple(widths))
+        return self._time(place, (self.settings.model,), tuple(s.target.text for s in specs))
 
     def _time(self, place: str, models: tuple[str, ...], widths: tuple[str, ...]) -> str | None:
         settings = CostSettings(
@@ -127,26 +128,49 @@ class Steps:
             return str(error)
         return None
 
-    def time_files(self, place: str) -> str | None:
-        """Have llama.cpp time the file without a cut and the one with it, in turn.
+    def time_files(self, place: str, specs: Sequence[PruneSpec] = ()) -> str | None:
+        """Have llama.cpp time GGUF files in turn; gives the reason why that cannot be.
 
-        The first is written for that, and removed. Gives the reason why that cannot be, such as a
-        full disk.
+        Args:
+            place: Folder of what it tells.
+            specs: Cuts that are timed beside the model; none for the file of the result. They are
+                made by weights alone, as only shapes matter for speed.
+
+        All files but that of the result are written for this, and removed.
         """
-        dense = self.path / "dense.gguf"
+        dense = self.path / DENSE_FILE
+        cuts = {self.path / trial_file(share_of(spec)): spec for spec in specs}
+        files = (dense, *(cuts or [self._file]))
         settings = FileCostSettings(
-            models=(str(dense), str(self._file)), workloads=(_WORKLOAD,), seed=self.settings.seed
+            models=tuple(map(str, files)), workloads=(_WORKLOAD,), seed=self.settings.seed
         )
         try:
             find_llama_cpp()
-            if not dense.exists():  # it appears whole; the process was killed then
-                self._write(self.source, dense)
+            for file in (dense, *cuts):
+                if not file.exists():  # one that is there is whole: the process was killed then
+                    self._write_timed(file, cuts.get(file))
             FileCostStudy(self.path / place, settings, on_progress=self._tell("speed")).run()
         except (RunError, OutputError) as error:
             return str(error)
         finally:
-            dense.unlink(missing_ok=True)
+            for file in (dense, *cuts):
+                file.unlink(missing_ok=True)
         return None
+
+    def _write_timed(self, out: Path, spec: PruneSpec | None) -> None:
+        """The file of the model, or of a cut by weights alone."""
+        if spec is None:
+            self._write(self.source, out)
+            return
+        folder = out.with_suffix("")
+        shutil.rmtree(folder, ignore_errors=True)
+        target: Any = {spec.target.kind: spec.target.text}
+        try:
+            self.on_progress(0.0, f"speed: cutting {spec.target.text}")
+            prune(self.source, out=folder, criterion="ppm", align=spec.align, **target)
+            self._write(ModelSource(folder, folder.name), out)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def heal(self, place: str, minutes: float) -> str | None:
         """Heal a checkpoint of the folder; gives the reason why that cannot be."""

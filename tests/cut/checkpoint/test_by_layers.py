@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from every_family import FAMILIES, tiny_model
+from every_family import EACH_KIND, tiny_model
 
 from widthwise.cut.checkpoint import Checkpoint, ModelByLayers, WholeModel, load_model
 from widthwise.errors import CheckpointError
@@ -41,7 +41,7 @@ def _saved(family: str, folder: Path, **changes: Any) -> Iterator[Checkpoint]:
         yield checkpoint
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EACH_KIND)
 def test_every_family_has_the_weights_of_its_loaded_model(family: str, tmp_path: Path) -> None:
     with _saved(family, tmp_path) as checkpoint:
         wanted = _all(load_model(checkpoint, dtype=torch.float32))

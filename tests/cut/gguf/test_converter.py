@@ -76,6 +76,7 @@ def test_an_unknown_model_is_named_and_nothing_is_left(tmp_path: Path) -> None:
     assert not (tmp_path / "out.gguf").exists()
 
 
+@pytest.mark.long
 @pytest.mark.demo
 def test_an_unknown_tokenizer_is_named_by_its_folder(tmp_path: Path) -> None:
     folder = save_words("llama", tmp_path / "odd")
@@ -130,6 +131,7 @@ def test_other_weights_that_lie_in_the_folder_are_not_read(
         assert np.array_equal(written[name], tensors[stored].numpy())
 
 
+@pytest.mark.long
 @pytest.mark.demo
 def test_a_file_that_grows_beyond_a_limit_is_no_fault_of_the_model(tmp_path: Path) -> None:
     folder = save_words("llama", tmp_path / "tiny")

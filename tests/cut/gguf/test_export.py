@@ -144,6 +144,7 @@ def test_a_larger_result_is_said_before_it_is_written(
         assert 0 < result.bytes_after - int(said[1].replace(",", "")) < 10_000
 
 
+@pytest.mark.long
 def test_numbers_that_float16_cannot_hold_are_refused(dense: Path, tmp_path: Path) -> None:
     model: Any = hf.AutoModelForCausalLM.from_pretrained(dense)
     with torch.no_grad():
@@ -176,21 +177,19 @@ def test_weights_that_the_file_would_not_hold_or_that_are_no_numbers_are_refused
     assert [*tmp_path.iterdir()] == [folder]
 
 
-def test_kinds_of_several_widths_are_not_called_padded(tmp_path: Path) -> None:
-    folder = save_words("qwen2_moe", tmp_path / "moe")
-    result = export_gguf(resolve_model(folder), tmp_path / "out.gguf", "f32")
-    assert result.padded_to is None
-    assert "Padded" not in str(result)
-
-
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    """Also a gate of a shared expert, which transformers has as a row and a file as a column."""
+    """Also a gate of a shared expert, which transformers has as a row and a file as a column.
+
+    That its kinds have several widths is not called padding.
+    """
     dense = save_words("qwen2_moe", tmp_path / "dense")
-    export_gguf(resolve_model(dense), tmp_path / "dense.gguf", "bf16")
+    result = export_gguf(resolve_model(dense), tmp_path / "dense.gguf", "bf16")
     file, folder = resolve_model(tmp_path / "dense.gguf"), resolve_model(dense)
     name = "model.layers.0.mlp.shared_expert_gate.weight"
     with file.checkpoint as again, folder.checkpoint as stored:
         assert torch.equal(again.rows(name, 0, 1), stored.rows(name, 0, 1).bfloat16())
+    assert result.padded_to is None
+    assert "Padded" not in str(result)
 
 
 @pytest.mark.long

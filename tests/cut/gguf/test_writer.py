@@ -180,8 +180,7 @@ def test_the_command_rounds_to_blocks_and_says_what_it_wrote(model: Any, tmp_pat
     )
     assert again.exit_code == 1
     assert "already exists" in again.output
-    words = ["--remove", "40%", "-o", tmp_path / "out.gguf", "--force"]
-    replaced = run("prune", source, *words)
+    replaced = prune_by_weights(source, tmp_path / "out.gguf", "--remove", "40%", "--force")
     assert replaced.exit_code == 0, replaced.output
     assert "width 32 of 96" in replaced.stderr
     (tmp_path / "folder.gguf").mkdir()
@@ -216,8 +215,8 @@ def test_a_home_folder_is_read_as_the_model_is(
     assert result.exit_code == 0, result.output
     assert "width 64 of 96" in result.stderr
     assert "down written as Q8_0, which changes" in result.stderr
-    exact = ["--remove", "20%", "--exact", "-o", tmp_path / "exact.gguf"]
-    assert "width 76 of 96" in run("prune", "~/small.gguf", *exact).stderr
+    exact = prune_by_weights("~/small.gguf", tmp_path / "exact.gguf", "--remove", "20%", "--exact")
+    assert "width 76 of 96" in exact.stderr
 
 
 @pytest.mark.parametrize(

@@ -125,8 +125,13 @@ def test_what_a_command_alone_shows_to_be_wrong_is_said_without_loading_torch(pl
         ("--to 2x --calibration no.txt", "no.txt: no such file"),
         ("-o begun --limit 5", "the study in begun was started"),
         ("--suite piqa --thinking", "--thinking needs a task that is asked with a chat template"),
+        ("--device nosuch", "device nosuch cannot be used here: PyTorch knows none of this name"),
     ]
     asked = [(f"{c} {MODEL} {words}", says) for c in ("evaluate", "study") for words, says in cases]
+    asked += [
+        (f"{words} --device gpu", "device gpu cannot be used here: PyTorch knows none")
+        for words in ("measure M", "heal M --dense M -o out", "shrink M --remove 20%")
+    ]
     _are_said_without_torch(asked)
 
 

@@ -151,7 +151,7 @@ def test_a_run_that_diverges_is_kept_with_its_reason_and_the_others_go_on(folder
         (["--batch", "0"], 1, "batch must be from 1"),
         (["--vocabulary", "0"], 1, "vocabulary must be at least 1; got 0"),
         (["--width", "999999999", "--min-count", 1], 1, "the largest vocabulary that fits is"),
-        (["--device", "tpu", "--batch", 8, "--min-count", 1], 1, "a device must be cpu, or cuda"),
+        (["--device", "tpu", "--batch", 8, "--min-count", 1], 1, "device tpu cannot be used here"),
         (["--vocabulary", "3"], 1, "none of the 381 questions"),
     ],
 )

@@ -13,6 +13,7 @@ import click
 
 from .json_output import json_option, print_study_json, wants_json
 from .options import dtype_option, model_name, out_option, seed_option
+from .prose import echo
 
 if TYPE_CHECKING:
     from ..study import Demo, DemoSettings
@@ -54,13 +55,11 @@ def demo(model: str, out: Path, minutes: float, **settings: Any) -> None:
     click.echo(f"report: {out / 'report.html'}")
     click.echo(f"records: {out / 'records.jsonl'}")
     kept = _kept(study)
-    click.echo(
-        f"checkpoint, cut by {CRITERIA[-1]}: {kept}; the README.md in it says how to load it"
-    )
+    echo(f"checkpoint, cut by {CRITERIA[-1]}: {kept}; the README.md in it says how to load it")
     if wants_json():
         counts = {"counts": study.counts, "more": study.more, "more_seconds": study.more_seconds}
         print_study_json(out, {out: study.records}, checkpoint=kept, **counts)
-    click.echo("next, your own model: widthwise shrink MODEL --remove 20% -o smaller")
+    echo("next, your own model: widthwise shrink MODEL --remove 20% -o smaller")
 
 
 def _run(out: Path, asked: DemoSettings, deadline: float) -> Demo:

@@ -36,6 +36,7 @@ from .options import (
     thinking_option,
     widths_options,
 )
+from .prose import echo
 
 if TYPE_CHECKING:
     from ..study import EvaluateSettings, Record
@@ -175,7 +176,7 @@ def _alone(out: Path, settings: EvaluateSettings) -> list[Record]:
     write_page(records, out / "report.html", title=title, settings=stored, texts=texts)
     print_table(records)
     for note in calibration_notes(records):
-        click.echo(note, err=True)
+        echo(note, err=True)
     _tell_files(out, out)
     if wants_json():
         print_study_json(out, {out: records})

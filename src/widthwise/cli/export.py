@@ -11,6 +11,7 @@ from ..cut.checkpoint import resolve_model
 from ..cut.gguf import FILE_TYPES, export_gguf
 from .json_output import json_option, print_json, wants_json
 from .options import MODEL, force_option
+from .prose import echo
 
 
 @click.command(
@@ -37,7 +38,7 @@ def export(model: str, out: Path, file_type: str, force: bool) -> None:
     source = resolve_model(model)
     with Console(stderr=True).status(f"writing {out.name}"):
         result = export_gguf(source, out, file_type, force=force)
-    click.echo(result, err=True)
+    echo(result, err=True)
     if wants_json():
         print_json(result)
     else:

@@ -9,6 +9,7 @@ import click
 
 from .json_output import json_option, print_json, wants_json
 from .options import parse_points
+from .prose import echo
 from .tables import print_titled, print_wrapped, table_console
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def findings(study: Path | None, published: bool, loss: float) -> None:
         print_json({"models": results, "pending": pending})
         return
     if pending:
-        click.echo(f"Not finished: cells not measured yet: {pending}. So far:")
+        echo(f"Not finished: cells not measured yet: {pending}. So far:")
     _print(results)
 
 

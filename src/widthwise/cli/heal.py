@@ -16,6 +16,7 @@ from .figure_options import save_figure
 from .json_output import json_option, print_json, wants_json, without
 from .options import MODEL, dense_option, device_option, dtype_option, names_models, seed_option
 from .progress_bar import ProgressBar, hush_transformers, progress_bar
+from .prose import echo
 
 if TYPE_CHECKING:
     from ..prune.healing import Healing, TrainingStep
@@ -116,7 +117,7 @@ def heal(
             force=force, command=command, status=bar.describe, progress=_follow(bar),
         )  # fmt: skip
     for line in healing.warnings:
-        click.echo(f"Warning: {line}", err=True)
+        echo(f"Warning: {line}", err=True)
     click.echo(_table(healing), err=True)
     save_figure(draw_healing(healing), healing.out / "widthwise_healing.png")
     if wants_json():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..io import check_system, out_of_memory
 from ..notices import shown
 from .commands import SHORT_HELP, Commands
 from .interrupts import Interrupted
+from .prose import broken, echo
 
 
 class _Main(click.Group):
@@ -41,6 +43,13 @@ class _Main(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
+            return self._invoke(ctx)
+        except click.ClickException as error:
+            _break_lines(error)
+            raise
+
+    def _invoke(self, ctx: click.Context) -> Any:
+        try:
             return super().invoke(ctx)
         except WidthwiseError as error:
             raise click.ClickException(" ".join(str(error).split())) from error
@@ -53,6 +62,13 @@ class _Main(click.Group):
                 raise
             first = str(error).partition("\n")[0]
             raise click.ClickException(f"memory does not suffice: {first}") from error
+
+
+def _break_lines(error: click.ClickException) -> None:
+    """Have an error shown in lines that a terminal does not break within words."""
+    begin, text = "Error: ", error.format_message()
+    lines = broken(f"{begin}{text}", sys.stderr).removeprefix(begin)
+    setattr(error, "format_message", lambda: lines)  # noqa: B010  # of a method mypy says no
 
 
 def _undecodable(text: str) -> str | None:
@@ -101,7 +117,7 @@ def main(context: click.Context) -> None:
     _check_working_directory()
     _bound_busy_waiting()
     _keep_freed_memory()
-    context.with_resource(shown(partial(click.echo, err=True)))
+    context.with_resource(shown(partial(echo, err=True)))
 
 
 def _bound_busy_waiting() -> None:

@@ -25,6 +25,7 @@ from .options import (
     seed_option,
     widths_options,
 )
+from .prose import echo
 
 LLAMA_CPP = "llama.cpp"
 _OF_TRANSFORMERS = ("to", "remove", "around", "data", "energy", "country", "dtype", "device")
@@ -111,7 +112,7 @@ def measure(
     if table:
         print_costs(records)
     for note in () if of_files else study.notes:
-        click.echo(note)
+        echo(note)
     click.echo(f"records: {out / 'records.jsonl'}")
     if wants_json():
         print_study_json(out, {out: records})

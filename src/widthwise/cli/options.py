@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from ..arch import Target
 from ..assets import model_names
+from ..errors import RunError
 from ..io import check_new_file
 from ..notices import notice
 from ..prune import CRITERIA, DEFAULT_CRITERION, MOMENT_CRITERIA
@@ -76,8 +77,30 @@ def only_given(options: Mapping[str, Any], names: Collection[str], ask: str = "G
 dtype_option = click.option(
     "--dtype", type=click.Choice(["bfloat16", "float32"]), help="Default: the faster one."
 )
+
+_DEVICE = re.compile(r"(cpu|cuda|hpu|mps|mtia|xla|xpu|privateuseone)(:[0-9]{1,3})?")  # of PyTorch
+
+
+def parse_device(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    """The name of a device; a wrong one is refused without loading torch, which takes seconds.
+
+    Raises:
+        RunError: It is none.
+    """
+    if value is not None and not _DEVICE.fullmatch(value):
+        raise RunError(
+            f"device {value} cannot be used here: PyTorch knows none of this name; pass --device "
+            "cpu, cuda, or cuda:1 for the second GPU"
+        )
+    return value
+
+
 device_option = click.option(
-    "--device", help="cpu, cuda, cuda:1 ...; by default CUDA where there is one."
+    "--device",
+    callback=parse_device,
+    help="cpu, cuda, cuda:1 ...; by default CUDA where there is one.",
 )
 thinking_option = click.option(
     "--thinking/--no-thinking",

@@ -26,6 +26,7 @@ from .plan_options import (
     tell_vocabulary,
     with_preset,
 )
+from .prose import echo
 
 
 @click.command(
@@ -74,7 +75,7 @@ def plan(model: str, out: Path | None, force: bool, **options: Any) -> None:
     if wants_json():
         print_json(json.loads(result.to_json()))
     else:
-        click.echo(result)
+        echo(result)
     print_notes(drafts, left_alone_note(architecture), sizes.suitability)
     if source.gguf is not None:
         _print_block_note(sizes, down_alignment(source.gguf))
@@ -83,7 +84,7 @@ def plan(model: str, out: Path | None, force: bool, **options: Any) -> None:
 def _print_block_note(sizes: PlannedWidth, multiple: int) -> None:
     """Say where a cut to a .gguf file would have another width than the plan."""
     if any(width % multiple for width in sizes.cut_widths):
-        click.echo(
+        echo(
             f"Note: prune -o FILE.gguf rounds the width down to a multiple of {multiple}, so that "
             f"down_proj keeps its type; pass --align {multiple} to plan such a width.",
             err=True,

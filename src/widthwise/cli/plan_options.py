@@ -36,6 +36,7 @@ from ..prune import (
 from ..prune.calibration import BLOCK_TOKENS, TOKENS, check_source
 from .options import flag, is_typed, only_given, together
 from .progress_bar import hush_transformers, layer_progress
+from .prose import echo
 
 _TARGETS = tuple(WidthOptions.__annotations__)
 CHOOSING = ("criterion", "seed", "calibration", "tokens")  # have no say in a width
@@ -190,7 +191,7 @@ def tell_method(
     if not is_calibrated and criterion not in CALIBRATED:
         parts[0] += ", without text,"
     long = f"; {architecture.layers} layers, and from the first on the time that is left is shown"
-    click.echo(
+    echo(
         f"{source.name}: {' '.join(filter(None, parts))}{long if is_calibrated else ''}.", err=True
     )
 
@@ -228,7 +229,7 @@ def tell_needs(
     seconds = estimate.work.seconds(pace)
     long = _in_minutes(seconds)
     workers = "; workers take some of the time off, and need memory too" if is_divided else ""
-    click.echo(f"Roughly {long} if nothing else runs, {', '.join(needs)}{workers}.", err=True)
+    echo(f"Roughly {long} if nothing else runs, {', '.join(needs)}{workers}.", err=True)
     return seconds
 
 
@@ -247,7 +248,7 @@ def _in_minutes(seconds: float) -> str:
 def print_notes(*notes: str) -> None:
     """Say on stderr what is to be noted; "" is nothing."""
     for note in filter(None, notes):
-        click.echo(f"Note: {note}.", err=True)
+        echo(f"Note: {note}.", err=True)
 
 
 def tell_bytes(source: ModelSource) -> None:

@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from rich.console import Console
 from rich.markup import escape
 
 from .. import measure
 from ..runs import Event, Failed, Finished, Progressed, Retrying
 from .progress_bar import ProgressBar, hush_transformers, progress_bar
+from .prose import echo
 from .tables import (
     format_record,
     print_costs,
@@ -99,7 +99,7 @@ def run_study(out: Path, settings: StudySettings, engine: MakeEngine | None) -> 
         records = study.run()
     print_study(records)
     for note in calibration_notes(records):
-        click.echo(note, err=True)
+        echo(note, err=True)
     write_report([read_study(out)], out / "report.html")
     return records
 
@@ -113,7 +113,7 @@ def print_study(records: list[Record]) -> None:
     if any(record.unit not in ("count", "bytes") for record in scores):
         for model in models:
             if len(models) > 1:
-                click.echo(f"\n{model}")
+                echo(f"\n{model}")
             scores_of_model = [record for record in scores if record.model == model]
             print_table(scores_of_model, [record for record in scores if record.model != model])
     if costs := [record for record in records if is_cost_record(record)]:

@@ -104,7 +104,8 @@ class ProgressBar:
 
     def print(self, text: str) -> None:
         """Print a line above the bar."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        is_whole = not self.console.is_terminal  # no edge to break lines at
+        self.console.print(text, highlight=False, markup=False, soft_wrap=is_whole)
 
     def results(self, describe: Callable[[Any], str]) -> dict[str, Callable[..., None]]:
         """The callbacks of a run of results, of which each is a line in these words."""

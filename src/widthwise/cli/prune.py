@@ -62,6 +62,7 @@ from .plan_options import (
     with_preset,
 )
 from .progress_bar import hush_transformers, layer_progress, progress
+from .prose import echo
 
 _LAYERS_KEPT = "interrupted; the same command goes on with the layers that are done"
 _ENGINE = ("engine", "address", "workers")
@@ -234,7 +235,7 @@ def _write(
             **how,
         )
     if not isinstance(result, Path):
-        click.echo(result, err=True)
+        echo(result, err=True)
     path = result if isinstance(result, Path) else result.path
     click.echo(path)
     if wants_json():
@@ -258,9 +259,9 @@ def _values(plan: Plan, refit: Refit | None, result: Path | GgufResult) -> dict[
 def _tell_only_cut(plan_file: Path, plan: Plan) -> None:
     """Say where a refit is left out: a plan holds neurons and no weights."""
     if (plan_file.parent / REFIT_FILE).exists():
-        click.echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
+        echo("Note: the plan's checkpoint was refitted; this one is only cut.", err=True)
     elif is_refitted(plan.criterion, None):
-        click.echo(
+        echo(
             "Note: a plan holds no refit, so down_proj is only cut; without --plan it is refitted.",
             err=True,
         )
@@ -275,15 +276,15 @@ def _check_vocabulary(source: ModelSource, *, tie: bool) -> None:
 
 
 def _print_notes(source: ModelSource, plan: Plan, refit: Refit | None, *, is_padded: bool) -> None:
-    click.echo(plan, err=True)
+    echo(plan, err=True)
     if is_padded:
-        click.echo(f"Padded: written, and as large and slow, as width {plan.width}.", err=True)
+        echo(f"Padded: written, and as large and slow, as width {plan.width}.", err=True)
     if refit and refit.scales:
-        click.echo(f"Scaled: {refit.scales}.", err=True)
+        echo(f"Scaled: {refit.scales}.", err=True)
     for loss in refit.losses if refit else ():
-        click.echo(f"Lost: {loss}.", err=True)
+        echo(f"Lost: {loss}.", err=True)
     if refit and refit.warning:
-        click.echo(f"Warning: {refit.warning}", err=True)
+        echo(f"Warning: {refit.warning}", err=True)
     architecture = source.checkpoint.architecture
     drafts = draft_note(architecture, draft_criterion(plan.criterion))
     print_notes(drafts, left_alone_note(architecture), plan.sizes.suitability)
@@ -304,7 +305,7 @@ def _refit(
             if options["layout"] == "compact":
                 check_compact(source.checkpoint)
             allocation = _allocation(model, request, options["under"], console)
-            click.echo(allocation, err=True)
+            echo(allocation, err=True)
             widths = allocation.widths
         with layer_progress(console, model.weights.architecture.layers, "refitting") as tell:
             return refit(

@@ -29,6 +29,7 @@ from ..tinynet import (
 )
 from .json_output import json_option, print_json, wants_json, without
 from .options import device_option, flag, is_typed, only_given, seed_option
+from .prose import echo
 from .tables import print_titled, print_wrapped, table_console
 from .tinynet_search import search
 
@@ -108,10 +109,10 @@ def build(
             folder, asked, model, weights=source, onnx=onnx, torchscript=torchscript
         )
     _print_net(asked)
-    click.echo(f"  weights {source}")
+    echo(f"  weights {source}")
     for name, difference in differences.items():
-        click.echo(f"  {name} differs from PyTorch by {difference:.1e} of the largest logit")
-    click.echo(f"  written to {out}")
+        echo(f"  {name} differs from PyTorch by {difference:.1e} of the largest logit")
+    echo(f"  written to {out}")
     if wants_json():
         counts = family_named(asked.family).counts(asked.scale, classes=asked.classes)
         print_json({"folder": out, **without(asked), "counts": counts, "differences": differences})
@@ -140,7 +141,7 @@ def _asked(text: str, family: str, classes: int) -> NetworkSpec:
 def _print_net(net: NetworkSpec) -> None:
     family, scale = family_named(net.family), net.scale
     counts = family.counts(scale, classes=net.classes)
-    click.echo(
+    echo(
         f"{net.title}: images of {family.resolution(scale)} px, multipliers of {family.name}: "
         f"resolution {scale.resolution:g}, depth {scale.depth:g}, width {scale.width:g}\n"
         f"  {counts.parameters:,} parameters, {counts.parameter_bytes:,} bytes, "

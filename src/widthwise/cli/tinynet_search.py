@@ -11,6 +11,7 @@ from .engine_options import cores, engine_options, gpus, read_engine
 from .json_output import json_option, print_json, wants_json, without
 from .options import list_option, out_option, parse_names, parse_seeds, seed_option
 from .progress_bar import progress_bar
+from .prose import echo
 from .save_pages import save_page
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def search(out: Path, **options: Any) -> None:
     assert engine is not None
     settings = _settings(options)
     if settings.warning:
-        click.echo(f"Warning: {settings.warning}", err=True)
+        echo(f"Warning: {settings.warning}", err=True)
     searched = _run(out, settings, engine)
     findings = tiny_findings(
         searched.trials, classes=len(searched.photos.classes), is_chance=settings.is_chance
@@ -208,6 +209,6 @@ def _write(out: Path, findings: TinyFindings, searched: SearchResult) -> None:
     write_text(text, search_text(findings, searched.notes))
     save_figure(draw_search(findings), out / "search.svg")
     for sentence in (*sentences_of(findings), *searched.notes):
-        click.echo(sentence)
+        echo(sentence)
     click.echo(f"text: {text}")
     save_page(out / TRIALS)

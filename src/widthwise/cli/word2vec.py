@@ -13,7 +13,7 @@ from ..stats import counted
 from .figure_options import save_figure
 from .interrupts import CHECKPOINT_KEPT, interruption
 from .json_output import json_option, print_json, wants_json, without
-from .options import networks_options, out_option, parse_networks
+from .options import networks_options, out_option, parse_device, parse_networks
 from .progress_bar import progress_bar
 from .save_pages import save_page
 from .tables import print_rows, print_wrapped, table_console
@@ -52,7 +52,7 @@ _CUDA_BATCH = 512  # centres of a step where nothing is asked for
     help=f"Centres of a step; more than 1 share negatives. Default: 1, on cuda {_CUDA_BATCH}.",
 )
 @click.option("--threads", default=1, help="Threads; results of more than 1 vary.")
-@click.option("--device", default="cpu", help="cpu or cuda.")
+@click.option("--device", callback=parse_device, default="cpu", help="cpu or cuda.")
 @click.option("--seed", default=0, help="Seed of initial weights and samples.")
 @out_option(
     "widthwise-word2vec",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -289,6 +290,13 @@ def _lead(column: ScoreVector, j: int, i: int, tail: float) -> tuple[float, floa
     return lead - half, lead + half
 
 
+@lru_cache(maxsize=4096)
+def _log_ratio(rounds: tuple[float, ...], of: tuple[float, ...]) -> tuple[float, float]:
+    """The interval of the logarithm of a ratio; kept, as each quality asks for that of a cost."""
+    low, high = paired_ratio(rounds, of).interval(CONFIDENCE)
+    return math.log(low), math.log(high)
+
+
 def _cheaper(first: Record, other: Record, less_is_better: bool) -> bool | None:
     """Whether one costs surely no more than the other; None where intervals leave it open."""
     sign = 1.0 if less_is_better else -1.0
@@ -296,7 +304,7 @@ def _cheaper(first: Record, other: Record, less_is_better: bool) -> bool | None:
         return (first.value or 0.0) <= (other.value or 0.0)
     rounds = first.items, other.items
     if len(first.items) == len(other.items) > 1 and min(*first.items, *other.items) > 0:
-        low, high = (math.log(end) for end in paired_ratio(*rounds).interval(CONFIDENCE))
+        low, high = _log_ratio(*rounds)
     else:
         (a, b), (c, d) = cost_interval(first), cost_interval(other)
         if a is None or b is None or c is None or d is None:

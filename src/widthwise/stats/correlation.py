@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -151,18 +152,24 @@ def _student(r: float | None, n: int) -> float | None:
     return float(2 * t.sf(abs(r) * math.sqrt((n - 2) / (1 - r * r)), n - 2))
 
 
+@cache
+def _orders(n: int) -> NDArray[np.int64]:
+    """All orders of n places, shape (n!, n)."""
+    import numpy as np
+
+    return np.array(list(permutations(range(n))), dtype=np.int64)
+
+
 def _rank_p_value(
     a: NDArray[np.float64], b: NDArray[np.float64], rho: float | None
 ) -> float | None:
     """Share of the second row's orders that rank as far from 0; Student's for many points."""
-    import numpy as np
     from scipy.stats import rankdata
 
     if rho is None or len(a) > ALL_ORDERS:
         return _student(rho, len(a))
     first, second = rankdata(a), rankdata(b)
-    orders = np.array(list(permutations(range(len(a)))))
-    sums = second[orders] @ first
+    sums = second[_orders(len(a))] @ first
     middle = first.sum() * second.mean()
     bound = abs(first @ second - middle) * (1 - 1e-12)  # half ranks: sums are exact to rounding
     return float((abs(sums - middle) >= bound).mean())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -26,7 +27,6 @@ def module_of(path: Path) -> str:
 
 
 FILES = {module_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
-TREES = {module: ast.parse(path.read_text(encoding="utf8")) for module, path in FILES.items()}
 FACES = {module for module, path in FILES.items() if path.name == "__init__.py"}
 BESIDE = {  # what is no module of the package
     path.relative_to(ROOT).as_posix(): path
@@ -35,10 +35,16 @@ BESIDE = {  # what is no module of the package
 }
 
 
+@cache
+def trees() -> dict[str, ast.Module]:
+    """The modules, parsed."""
+    return {name: ast.parse(path.read_text(encoding="utf8")) for name, path in FILES.items()}
+
+
 def imported(module: str) -> Iterator[tuple[str, str]]:
     """Every relative import of a module, wherever it stands: from which module, which name."""
     package = FILES[module].relative_to(PACKAGE).parent.parts
-    for node in ast.walk(TREES[module]):
+    for node in ast.walk(trees()[module]):
         if isinstance(node, ast.ImportFrom) and node.level:
             above = package[: len(package) - node.level + 1]
             source = ".".join([*above, *([node.module] if node.module else [])])
@@ -49,8 +55,8 @@ def exported(face: str) -> set[str]:
     return {name for _, name in imported(face)}
 
 
-def functions(trees: Mapping[str, ast.Module]) -> Iterator[tuple[str, ast.FunctionDef]]:
-    for module, tree in trees.items():
+def functions(parsed: Mapping[str, ast.Module]) -> Iterator[tuple[str, ast.FunctionDef]]:
+    for module, tree in parsed.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
                 yield f"{module}.{node.name}", node
@@ -60,7 +66,8 @@ def test_files_and_functions_stay_short() -> None:
     """Of a function without its docstring; those of the tests and tools as well."""
     texts = {name: path.read_text(encoding="utf8") for name, path in (FILES | BESIDE).items()}
     long = [name for name, text in texts.items() if text.count("\n") > FILE_LINES]
-    for name, node in functions({name: ast.parse(text) for name, text in texts.items()}):
+    beside = {name: ast.parse(texts[name]) for name in BESIDE}
+    for name, node in functions(trees() | beside):
         docstring = ast.get_docstring(node, clean=False)
         lines = node.end_lineno - node.lineno + 1 - (docstring.count("\n") + 1 if docstring else 0)
         if lines > FUNCTION_LINES:
@@ -70,7 +77,7 @@ def test_files_and_functions_stay_short() -> None:
 
 def test_functions_take_few_parameters() -> None:
     many = []
-    for name, node in functions(TREES):
+    for name, node in functions(trees()):
         arguments = node.args
         places = [a for a in (*arguments.posonlyargs, *arguments.args) if a.arg not in _BOUND]
         count = len(places) + len(arguments.kwonlyargs)
@@ -117,7 +124,7 @@ def test_rooms_are_entered_through_their_faces() -> None:
 
 def test_classes_have_names_of_their_own() -> None:
     names: dict[str, list[str]] = defaultdict(list)
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 names[node.name].append(module)

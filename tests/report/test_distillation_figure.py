@@ -11,8 +11,7 @@ def test_steps_rates_and_what_was_held_out_are_where_they_were_measured(healed: 
     found = healed(learning_rate=None, tokens=32 * 512, batch_tokens=512)
     upper, lower = draw_healing(found).axes
     steps, means = upper.get_lines()[:2]
-    tokens = [step.tokens for step in found.curve]
-    np.testing.assert_array_equal(steps.get_xdata(), tokens)
+    np.testing.assert_array_equal(steps.get_xdata(), [step.tokens for step in found.curve])
     np.testing.assert_array_equal(steps.get_ydata(), [step.divergence for step in found.curve])
     # With fewer steps than stretches of the way, each stretch is a step.
     np.testing.assert_array_equal(means.get_ydata(), steps.get_ydata())
@@ -31,10 +30,6 @@ def test_steps_rates_and_what_was_held_out_are_where_they_were_measured(healed: 
         assert mark.get_xydata().tolist() == [[place, held.divergence.value]]
         ends = line.get_segments()[0][:, 1]
         np.testing.assert_allclose(ends, held.divergence.interval(), rtol=1e-12)  # rounding only
-
-
-def test_the_line_below_the_title_says_how_much_was_held_out(healed: Any) -> None:
-    found = healed(learning_rate=None, tokens=32 * 512, batch_tokens=512)
-    texts = [text.get_text() for text in draw_healing(found).texts]
+    texts = [text.get_text() for text in upper.figure.texts]
     blocks, tokens = found.after.divergence.n, found.block_tokens
     assert any(text.startswith(f"Held out: {blocks} blocks of {tokens} tokens.") for text in texts)

@@ -227,3 +227,14 @@ def test_what_cannot_be_written_is_one_sentence(
     with pytest.raises(UnsupportedModelError, match="is a GGUF file already"):
         export_gguf(resolve_model(tmp_path / "there.gguf"), out, "f16")
     assert not out.exists()
+
+
+def test_one_tensor_that_does_not_fit_its_type_is_said_of_one() -> None:
+    shared: dict[str, Any] = {"path": Path("a.gguf"), "file_type": "q4_0", "padded_to": None}
+    sizes = {"bytes_before": 200, "bytes_after": 100, "kinds": {"Q4_0": 3, "Q8_0": 1}}
+    one = export.ExportResult(**shared, **sizes, smaller={"Q8_0": 1})
+    assert str(one).endswith(
+        "one tensor do not fill the blocks of its type; it is Q8_0, as llama.cpp has it."
+    )
+    two = export.ExportResult(**shared, **sizes, smaller={"Q8_0": 1, "Q5_0": 1})
+    assert "The rows of 2 tensors do not fill the blocks of their type; these are Q5_0" in str(two)

@@ -62,10 +62,12 @@ class ExportResult:
             text = f"{text}\n{padding_note(self.padded_to)}"
         if not self.smaller:
             return text
-        return (
-            f"{text}\nThe rows of {sum(self.smaller.values())} tensors do not fill the blocks of "
-            f"their type; these are {' and '.join(sorted(self.smaller))}, as llama.cpp has it."
-        )
+        count, kinds = sum(self.smaller.values()), " and ".join(sorted(self.smaller))
+        if count == 1:
+            which = "The rows of one tensor do not fill the blocks of its type; it is"
+        else:
+            which = f"The rows of {count} tensors do not fill the blocks of their type; these are"
+        return f"{text}\n{which} {kinds}, as llama.cpp has it."
 
 
 def export_gguf(

@@ -136,6 +136,18 @@ def tiny_checkpoint(tmp_path_factory: Any) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def first_documents() -> Iterator[None]:
+    """Of the embedded tasks the first documents: the floors of all take a second of each run."""
+    from widthwise.evaluate import documents, ifbench
+
+    rows, prompts = documents.benchmark_rows, ifbench._prompts
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "benchmark_rows", lambda *of: rows(*of)[:100])
+        patch.setattr(ifbench, "_prompts", lambda root: prompts(root)[:40])
+        yield
+
+
 @pytest.fixture(scope="session")
 def text(tmp_path_factory: Any) -> Path:
     """What healings are trained on."""

@@ -20,6 +20,7 @@ SMALL = ["--minutes", "0", "--dtype", "float32"]
 
 
 @pytest.mark.demo
+@pytest.mark.usefixtures("first_documents", "quick_ceilings")
 def test_a_demo_draws_reports_and_keeps_a_checkpoint(tiny_checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     runner = CliRunner()

@@ -15,6 +15,7 @@ from json_results import printed_json
 from widthwise.cli import main
 from widthwise.study import load
 
+pytestmark = pytest.mark.usefixtures("first_documents")
 QUICK = ["--suite", "embedded:piqa,embedded:prose", "--limit", "4", "--dtype", "float32"]
 
 

@@ -17,7 +17,7 @@ from sweep_runs import answers, run, settings_of
 from widthwise.errors import RunError
 from widthwise.evaluate import backends
 
-pytestmark = pytest.mark.demo
+pytestmark = [pytest.mark.demo, pytest.mark.usefixtures("first_documents")]
 
 
 def test_vllm_reads_the_checkpoint_of_each_width(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cost_runs import CEILINGS
 from families import tiny
 from harness_data import PIQA, write_rows
 from healing_runs import BATCH, BLOCK, QUICK, VOCABULARY, save_tokenizer
@@ -21,7 +22,9 @@ LINES = 120  # of text, each of 45 tokens
 @contextmanager
 def quick_runs() -> Iterator[None]:
     """While open, texts are read in blocks of 32 tokens, and healing ends by tokens, not minutes,
-    so that nothing depends on how fast the machine is."""
+    so that nothing depends on how fast the machine is, whose limits are not measured either."""
+    from widthwise import measure
+    from widthwise.measure import blocks as timed
     from widthwise.prune.calibration import text as texts
     from widthwise.prune.healing import HealSettings
     from widthwise.prune.healing import text_blocks as blocks
@@ -30,6 +33,8 @@ def quick_runs() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (texts, blocks):
             patch.setattr(module, "BLOCK_TOKENS", BLOCK)
+        patch.setattr(measure, "measure_peak_rates", lambda device, dtype: CEILINGS)
+        patch.setattr(timed, "LEAST_ROUND_SEC", 1e-4)
         patch.setattr(steps, "HealSettings", lambda **_: HealSettings(**QUICK | LONGER))
         yield
 

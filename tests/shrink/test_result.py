@@ -9,6 +9,7 @@ import pytest
 
 from widthwise.shrink import Goal, Loss, ShrinkResult, SpeedRatio
 from widthwise.shrink import result as module
+from widthwise.shrink.deployed_file import DeployedFile
 from widthwise.stats import Ratio
 
 
@@ -30,8 +31,9 @@ def test_the_verdict_tells_what_was_asked_and_what_it_cost(
 ) -> None:
     result, _ = shrunk
     assert result.verdict.startswith(
-        "Asked: 40% of the neurons removed; reached, as the checkpoint has "
+        "Asked: 40% of the neurons removed; reached, as 41.5 % of them are (width 31 of 53). "
     )
+    assert " The checkpoint has " in result.verdict
     assert "piqa" in result.verdict
     assert "worse deal" not in result.verdict
 
@@ -40,11 +42,14 @@ def test_who_lost_and_gained_nothing_has_the_worse_deal(
     shrunk: tuple[ShrinkResult, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result, _ = shrunk
-    lost = {"degraded": ("piqa",), "speeds": (speed(1.2, 0.2),)}
+    unknown = told(result, monkeypatch, degraded=("piqa",), speeds=(speed(1.2, 0.2),))
+    assert "It is not shown to be faster on this machine" in unknown
+    assert "Who needs speed" not in unknown
+    lost = {"degraded": ("piqa",), "speeds": (speed(1.02, 0.01),)}
     said = told(result, monkeypatch, **lost)
     assert said.endswith("Who needs speed has the better deal in the model without a cut.")
     said = told(result, monkeypatch, **lost, is_kept=False)
-    assert "; not reached, as the checkpoint has" in said
+    assert "; not reached, as 41.5 % of them are" in said
     assert said.endswith("is the worse deal: it lost, and is not what was asked.")
     said = told(result, monkeypatch, degraded=("piqa",), speeds=(speed(1.2, 0.01),), is_kept=True)
     assert said.endswith("On this machine writing a token is 1.20 [1.17, 1.23] times as fast.")
@@ -101,3 +106,35 @@ def test_a_goal_of_loss_is_judged_of_the_result_itself(
     missed = replace(result, plan=kept.plan)
     assert not missed.is_kept
     assert "; not reached, as there is a loss of" in missed.verdict
+
+
+def test_a_machine_that_did_other_work_is_said_beside_its_times(
+    shrunk: tuple[ShrinkResult, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, _ = shrunk
+    for is_busy in (False, True):
+        state = {"is_busy": is_busy, "load": 3.5}
+        timed = tuple(replace(r, settings={**r.settings, **state}) for r in result._timed)
+        monkeypatch.setattr(module.ShrinkResult, "_timed", timed)
+        said = told(result, monkeypatch, speeds=(speed(1.02, 0.01),))
+        assert ("this machine, which had other work meanwhile." in said) == is_busy
+        assert [note[:21] for note in result.speed_table.notes] == [
+            "The machine was busy,"
+        ] * is_busy
+
+
+def test_a_type_with_wide_blocks_is_the_reason_for_a_larger_cut(
+    shrunk: tuple[ShrinkResult, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with K types, and 20 % asked: 1228 of 1536 become 1024."""
+    result, _ = shrunk
+    source = result.plan.source
+    file = DeployedFile(source=source, gguf="q8_0", dtype=None)
+    monkeypatch.setattr(DeployedFile, "alignment", 24)
+    plan = replace(result.plan, file=file)
+    settings = replace(result.settings, gguf="q8_0")
+    said = replace(result, plan=plan, settings=settings)._removed_words
+    assert said.endswith("(width 31 of 53; blocks of q8_0 need widths in steps of 24)")
+    assert replace(result, plan=plan, settings=settings).table.about.endswith(
+        "both as checkpoints: what q8_0 loses on top is not in it"
+    )

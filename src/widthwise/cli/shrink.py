@@ -129,6 +129,8 @@ def _print_result(result: ShrinkResult) -> None:
     for table in (result.trial_table, result.table, result.speed_table):
         if table.rows:
             print_titled(console, f"\n{table.title}: {table.about}", table.header, table.rows)
+            for note in table.notes:
+                print_wrapped(console, note)
     print_wrapped(console, f"\n{result.verdict}")
     click.echo(f"page: {result.folder / 'report.html'}")
     click.echo(f"in Markdown, with how to load it: {result.folder / 'README.md'}")

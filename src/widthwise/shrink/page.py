@@ -51,6 +51,7 @@ def _readme(result: ShrinkResult) -> Iterator[str]:
     yield from ("", "## Size and speed", "", _sizes(result).markdown(), "")
     if result.speeds:
         yield from (f"{result.speed_table.about}.", "", result.speed_table.markdown(), "")
+        yield from (line for note in result.speed_table.notes for line in (note, ""))
     if result.trial_table.rows:
         yield from (f"## {result.trial_table.title}", "", result.trial_table.markdown(), "")
     yield from ("## How to load it", "", _loading(result), "")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ..arch import default_alignment
 from ..cut.checkpoint import read_refit_record
-from ..findings import Table, TaskPair, task_pairs
+from ..findings import Table, TaskPair, busiest, load_warnings, task_pairs
 from ..prune.healing import HealingRecord, read_healing_record
 from ..report import FROM_DENSE
 from ..runs import RECORDS
@@ -187,8 +188,16 @@ class ShrinkResult:
                 **FROM_DENSE,
             },
             title="Before and after",
-            about="The same items, asked of the model without a cut and of the result",
+            about="The same items, asked of the model without a cut and of the result"
+            + self._asked_in,
         ).nonempty()
+
+    @property
+    def _asked_in(self) -> str:
+        """What was asked, where that is not the file that is deployed."""
+        if self.settings.gguf is None:
+            return ""
+        return f", both as checkpoints: what {self.settings.gguf} loses on top is not in it"
 
     @property
     def speed_table(self) -> Table:
@@ -203,6 +212,7 @@ class ShrinkResult:
             },
             title="Speed",
             about=self._how_timed,
+            notes=load_warnings(self._timed),
         )
 
     @property
@@ -252,7 +262,8 @@ class ShrinkResult:
         if faster:
             sentences.append(f"On this machine {joined(faster)}.")
         elif self.speeds:
-            sentences.append("It is not shown to be faster on this machine.")
+            busy = ", which had other work meanwhile" if busiest(self._timed) else ""
+            sentences.append(f"It is not shown to be faster on this machine{busy}.")
         return " ".join(filter(None, [*sentences, self._worse_deal]))
 
     @property
@@ -260,9 +271,21 @@ class ShrinkResult:
         """What was asked for as it was got."""
         if self.loss is not None:
             return f"there is {self.loss}"
+        if self.plan.goal.kind == "remove":
+            return self._removed_words
         if self.plan.goal.kind != "faster":
             return self.size_words
         return str(self.whole_speed or f"speed was not measured: {self._no_speed}")
+
+    @property
+    def _removed_words(self) -> str:
+        """The share that went, and why it is more than was asked."""
+        sizes, step = self.plan.sizes, self.plan.file.alignment or 0
+        is_coarse = step > default_alignment(sizes.intermediate_size)
+        kind = self.settings.gguf
+        steps = f"; blocks of {kind} need widths in steps of {step}" if is_coarse else ""
+        width = f"{sizes.words} of {sizes.intermediate_size}"
+        return f"{percent(sizes.removed)} of them are ({width}{steps})"
 
     @property
     def _worse_deal(self) -> str:
@@ -274,7 +297,7 @@ class ShrinkResult:
             return f"{begin} is not what was asked."
         if self.plan.is_cheaper:
             return f"{begin} what saves without a cut would do what is asked."
-        if self.speeds and not any(speed.is_shown() for speed in self.speeds):
+        if self.speeds and all(speed.is_no_gain for speed in self.speeds):
             return "Who needs speed has the better deal in the model without a cut."
         return ""
 

@@ -10,6 +10,7 @@ from ..stats import Estimate, estimate_text, number, paired_ratio
 from ..study import Quantity, Record
 
 WHOLE = "throughput"
+_GAIN = 0.05  # of speed, that somebody would notice
 _PREFILL, _DECODE = "prefill", "decode"  # tokens a second, by llama.cpp's clock
 _TIMES = {
     "ttft": "reading a prompt",
@@ -54,6 +55,11 @@ class SpeedRatio:
     def is_shown(self, times: float = 1.0) -> bool:
         """Whether the interval says that it is more than so many times as fast."""
         return self.ratio.interval()[0] > times
+
+    @property
+    def is_no_gain(self) -> bool:
+        """Whether the interval says that it is faster by less than a twentieth, if at all."""
+        return self.ratio.interval()[1] < 1 + _GAIN
 
     def __str__(self) -> str:
         return f"{self.what} is {estimate_text(self.ratio)} times as fast"

@@ -63,6 +63,7 @@ def test_study_notebook(
     assert shown[4].read_text(encoding="utf8").startswith("<!")
 
 
+@pytest.mark.long
 def test_mup_in_twenty_lines() -> None:
     """The standard parametrization wants ever lower rates as the width grows, muP the same."""
     script = load_script("examples/mup_in_twenty_lines.py")

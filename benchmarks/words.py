@@ -35,6 +35,7 @@ from widthwise.findings import (
     compare_to_control,
     compare_to_dense,
     estimate_of,
+    shown_word,
 )
 from widthwise.findings.pareto import qualities_of
 from widthwise.stats import Share, paired_difference, stopping_index
@@ -59,6 +60,7 @@ class Null:
         luck: Standard deviation of a draw's score over the error that its items leave.
         own_luck: Whether the criterion's network has luck too, as one more draw.
         until: Whether networks stop early.
+        floor: What a trivial answerer gets, a number that is known; None for no floor.
     """
 
     draws: int
@@ -67,6 +69,7 @@ class Null:
     luck: float = 0.0
     own_luck: bool = True
     until: bool = False
+    floor: float | None = None
 
 
 def family(null: Null, chance: Chance) -> list[Record]:
@@ -115,6 +118,7 @@ def _record(
         value=mean,
         standard_error=standard_error_of(items),
         n=len(items),
+        floor=null.floor,
         higher_is_better=null.kind == "0/1",
         items=items,
         settings={"until": HALF_WIDTH} if null.until else {},
@@ -137,10 +141,11 @@ def _stop(differences: Sequence[float]) -> int:
 
 
 def has_word(null: Null, chance: Chance) -> bool:
-    """Whether any width is said to improve or to degrade."""
+    """Whether a table says of any width that it improves or degrades."""
     grid = build_grid(family(null, chance))
     judged = compare_to_control(grid, "ppm", "random") if null.draws else compare_to_dense(grid)
-    return any(one.word in ("improves", "degrades") for one in judged.values())
+    words = (shown_word(one, grid.cells[at]) for at, one in judged.items())
+    return any(word in ("improves", "degrades") for word in words)
 
 
 def beats(

@@ -60,6 +60,8 @@ def test_nothing_is_called_a_change_where_nothing_differs(
         (words.Null(draws=2, n=60, kind="0/1", luck=2.0), 40),
         (words.Null(draws=3, n=20, kind="real", luck=4.0), 80),
         (words.Null(draws=3, n=20, kind="0/1", luck=4.0, own_luck=False), 40),
+        (words.Null(draws=0, n=60, kind="0/1", floor=0.4), 120),
+        (words.Null(draws=0, n=60, kind="0/1", floor=0.45), 120),
     ],
     ids=str,
 )

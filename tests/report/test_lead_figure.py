@@ -58,6 +58,12 @@ def test_it_shows_distances_on_a_text_and_the_costs_of_every_width() -> None:
     assert at_239["bytes of the weights"] == "0.94 times dense"
     assert re.fullmatch(r"[0-9.]+ \[[0-9.]+, [0-9.]+\] times dense", at_239["tokens a second"])
     assert panel.caption == "n = 3 items, 24 tokens; bars are 95 % intervals over items"
+    assert found.notes == [
+        "ppm: neurons that stay are those whose weights spread the most, from the lowest to the "
+        "highest.",
+        "random: neurons that stay are drawn by lot: the control, which every criterion should "
+        "beat.",
+    ]
 
 
 def test_without_a_text_it_is_of_the_first_task_that_was_compared() -> None:

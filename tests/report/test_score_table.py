@@ -75,6 +75,17 @@ def test_a_score_that_may_be_at_the_floor_or_well_above_it_has_too_few_items() -
     assert "too few items to tell" not in " ".join(answer(many))
 
 
+def test_a_score_that_may_be_at_the_floor_is_worse_where_it_is_shown_to_be() -> None:
+    """Of 60 items dense has 36 right and the cut 19: 0.32, of which the interval holds 0.25."""
+    records = [score(DENSE, "piqa", right(36, 60)), score(NARROW, "piqa", right(19, 60))]
+    assert cell(records, 1, "verdict") == "degrades"
+    assert cell(records, 1, "p (Holm)") == "<0.001"
+    few = [score(DENSE, "piqa", right(21, 60)), score(NARROW, "piqa", right(19, 60))]
+    assert [cell(few, i, "verdict") for i in (0, 1)] == ["too few items"] * 2
+    known = [score(DENSE, "piqa", right(120)), score(NARROW, "piqa", right(55))]
+    assert cell(known, 1, "verdict") == "at the floor"  # whatever was lost, it is all
+
+
 def test_verdict_is_adjusted_for_the_number_of_widths() -> None:
     cut = right(120)
     cut[113:120] = [0.0] * 7  # 7 items lost, none won: p = 2/2^7 = 0.016 alone, 0.063 of four
@@ -142,6 +153,8 @@ def test_a_record_says_what_its_score_is() -> None:
     (table,) = score_tables(records)
     assert table.about == "exact_match (flexible-extract), 1 shot, n = 200"
     assert table.source == "200 of 1,319 items, seed 0"
+    (half,) = score_tables([replace(records[0], n=50, items=records[0].items[:50])])
+    assert half.source == "200 of 1,319 items, seed 0; of the 200, 50 were asked"
     assert table.floors == (("chance", "0.250"), ("always 'A'", "0.200"))
     assert table.metrics is not None
     names = ("exact_match (strict-match)", "exact_match (flexible-extract)")

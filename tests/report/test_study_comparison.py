@@ -131,7 +131,7 @@ def test_p_values_are_adjusted_over_all_networks_of_a_task() -> None:
     others = [*ones[:3], score(("ppm", "900", 900), "piqa", lost)]
     found, _ = compared(stored("a", ones), stored("b", others))
     assert found[-1].judged.p_value == pytest.approx(4 * 2 / 2**7)
-    assert not any(one.is_worse for one in found)
+    assert not any(one.judged.is_loss for one in found)
 
 
 def test_two_models_of_one_study_are_two_series() -> None:

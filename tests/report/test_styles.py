@@ -1,5 +1,6 @@
 """Every criterion has a look of its own, on a light page and on a dark one."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from widthwise.report import (
     CRITERION_STYLE,
     plot_quality,
 )
-from widthwise.report.styles import OTHER_STYLE, style_in, style_of
+from widthwise.report.styles import OTHER_STYLE, meaning_of, style_in, style_of
 from widthwise.report.svg import panel
 
 
@@ -26,6 +27,15 @@ def test_every_criterion_has_a_style_of_its_own() -> None:
     for field in ("color", "marker", "glyph"):
         assert len({getattr(style, field) for style in styles}) == len(styles)
     assert style_of("a new one") is style_of("a new one+refit") is OTHER_STYLE
+
+
+def test_every_criterion_says_which_neurons_stay() -> None:
+    for criterion in (*CRITERIA, *MOMENT_CRITERIA):
+        assert re.fullmatch(rf"{criterion}: neurons that stay are \w.*\.", meaning_of(criterion))
+    scaled = meaning_of("activation+refit+scales")
+    assert scaled.endswith("; down_proj is refitted, and rows of the weights are scaled.")
+    assert meaning_of("random~7").startswith("random: ")
+    assert meaning_of("of another version") == ""
 
 
 def test_a_refit_looks_like_no_criterion_that_is_only_cut() -> None:

@@ -37,12 +37,13 @@ _STALE_SEC = 30  # after its time that a page in a browser goes on to look for a
 @dtype_option
 @json_option
 def demo(model: str, out: Path, minutes: float, **settings: Any) -> None:
-    """Show what MODEL knows and costs at five widths: ppm, activation+refit, and chance.
+    """Show what MODEL knows and costs at five widths.
 
-    MODEL is the embedded SmolLM2-135M-Instruct unless another checkpoint folder, .gguf file or hub
-    id is named. A first pass asks a few items of everything, and writes report.html. Further ones
-    ask more until the time is up: intervals get narrower, and the page is drawn anew. One pruned
-    checkpoint is kept.
+    It is cut by a text that is run through it (activation+refit), by its weights alone (ppm), and
+    by chance. MODEL is the embedded SmolLM2-135M-Instruct unless another checkpoint folder, .gguf
+    file or hub id is named. A first pass asks a few items of everything, and writes report.html.
+    Further ones ask more until the time is up: intervals get narrower, and the page is drawn anew.
+    One pruned checkpoint is kept.
     """
     deadline = time.monotonic() + 60 * minutes
     from ..study import CRITERIA, DemoSettings

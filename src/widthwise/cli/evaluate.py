@@ -136,9 +136,9 @@ def evaluate(
 ) -> None:
     """Measure what MODEL knows: tasks of lm-eval, each score beside its floor.
 
-    MODEL is {MODEL}. With --to or --remove it is measured at these widths as well, in one process,
-    on the same items, beside random pruning. Prints a table; writes records.jsonl, items/*.parquet
-    and report.html.
+    The floor is the score of the best answerer that understands nothing. MODEL is {MODEL}. With
+    --to or --remove it is measured at these widths as well, in one process, on the same items,
+    beside random pruning. Prints a table; writes records.jsonl, items/*.parquet and report.html.
     """
     from ..study import EvaluateSettings
 

@@ -36,8 +36,8 @@ def findings(study: Path | None, published: bool, loss: float) -> None:
     """Say which capabilities fall, hold or rise as a model is cut narrower.
 
     STUDY is the folder of a study, or its file of records. Every word is carried by a 95 %
-    interval: trends above the floors, knees, the smallest width within a loss, quality against
-    cost, and which tasks move together.
+    interval: trends above the floors (scores of answerers that understand nothing), knees, the
+    smallest width within a loss, quality against cost, and which tasks move together.
 
     Example: widthwise findings my-study --loss 1pp
     """

@@ -337,8 +337,9 @@ def read_criteria(typed: tuple[str, ...], out: Path) -> tuple[str, ...]:
 def criteria_help(done: str) -> str:
     """What `--criterion` of a study takes."""
     return (
-        f"How neurons are {done}: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}; with +refit "
-        "(activation+refit) down_proj is refitted as well, which obs needs, in one pass for all "
+        f"How neurons are {done}: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}. activation goes by "
+        "a text, ppm by how far the weights of a neuron spread; with +refit (activation+refit) "
+        "down_proj is refitted as well, which obs needs, in one pass for all "
         "widths; with +refit+scales each width is cut as `prune` does it, which takes longer. "
         "random is always measured too. A folder goes on with its own."
     )

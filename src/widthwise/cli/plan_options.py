@@ -59,7 +59,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "criterion": {
         "default": DEFAULT_CRITERION,
         "help": f"How neurons are scored: {', '.join((*CRITERIA, *MOMENT_CRITERIA))}. activation "
-        "and obs go by text, ppm by weights alone.",
+        "and obs go by text, ppm by weights alone (how far those of a neuron spread).",
     },
     "preset": {
         "type": click.Choice(["paper"]),

@@ -43,6 +43,8 @@ class Comparison:
         anytime: Whether interval and p-value hold wherever the measurement was stopped.
         one_draw: Whether one of the two is a single draw of the control. How far draws differ is
             not known then and in no interval, so that the word is never `improves` or `degrades`.
+        is_loss: Whether the score is shown to be worse than the other one, and that one to beat its
+            floor. Something is lost then, whether or not the score itself beats the floor.
     """
 
     word: Verdict
@@ -51,6 +53,7 @@ class Comparison:
     could_tell: bool = True
     anytime: bool = False
     one_draw: bool = False
+    is_loss: bool = False
 
 
 Comparisons = Mapping[tuple[GridRow, str], Comparison]
@@ -174,7 +177,8 @@ def compare_to_control(
 def _of_one_draw(judged: Comparison) -> Comparison:
     """The same without a word that would be one on chance."""
     at_floor = judged.word == "at the floor"
-    return replace(judged, word="at the floor" if at_floor else "no change shown", one_draw=True)
+    word: Verdict = "at the floor" if at_floor else "no change shown"
+    return replace(judged, word=word, one_draw=True, is_loss=False)
 
 
 def describe_draws(grid: Grid) -> str:
@@ -352,14 +356,21 @@ def judge_family(
             confidence=CONFIDENCE,
         )
         anytime = difference is not None and _stops_early(own, other)
-        judged[network, quantity] = Comparison(
+        found = Comparison(
             word=word,
             difference=difference,
             p_value=p_value,
             could_tell=anytime or _could_tell(difference, len(tested)),
             anytime=anytime,
         )
+        is_loss = is_worse(found, own.higher_is_better) and _has_something(other)
+        judged[network, quantity] = replace(found, is_loss=is_loss)
     return judged
+
+
+def _has_something(record: Record | None) -> bool:
+    """Whether a score has no floor, or beats it: only then is there something to lose."""
+    return record is not None and (record.floor is None or beats_its_floor(record))
 
 
 def _could_tell(difference: Difference | None, family: int) -> bool:

@@ -86,10 +86,17 @@ def judge_pairs(quantity: str, pairs: Sequence[tuple[Record, Record]]) -> list[C
 
 
 def shown_word(judged: Comparison, own: Record) -> str:
-    """The word of a score beside another one; where that is none, whether few items are why."""
+    """The word of a score beside another one; where that is none, whether few items are why.
+
+    A score whose items are too few to say whether it is above its floor may be shown to be worse
+    than the other one nevertheless: it `degrades`. Of one at the floor the loss is whole.
+    """
     if judged.word == "no change shown" and not judged.could_tell:
         return "too few items"
-    return floor_status(own) if judged.word == "at the floor" else judged.word
+    if judged.word != "at the floor":
+        return judged.word
+    status = floor_status(own)
+    return "degrades" if status == "too few items" and judged.is_loss else status
 
 
 def why_not_paired(own: Record, other: Record) -> str:

@@ -102,6 +102,17 @@ ROW_CRITERIA: dict[str, RowCriterion] = {
 }
 CRITERIA = (*ROW_CRITERIA, "random", "ppm_activation")
 MOMENT_CRITERIA = ("activation", "obs")  # of the second moments of activations (`Calibration`)
+MEANINGS = {  # which neurons stay
+    "ppm": "those whose weights spread the most, from the lowest to the highest",
+    "max_abs": "those with the largest absolute weights",
+    "vow": "those whose weights vary the most",
+    "pon": "those with the largest product of the L1 norms of gate and up",
+    "l2": "those with the largest L2 norms of gate and up",
+    "random": "drawn by lot: the control, which every criterion should beat",
+    "ppm_activation": "those whose weights, times their activations on a text, spread the most",
+    "activation": "those that a text uses the most",
+    "obs": "those that the others could replace the least on a text",
+}
 # Where none is asked for: of those here, the best one on text that nothing was calibrated on.
 DEFAULT_CRITERION = "activation"  # with a refit (docs/calibrated.md)
 PAPER_CRITERION = "ppm"  # of arXiv 2512.22671, as its code computes it

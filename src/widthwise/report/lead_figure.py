@@ -21,7 +21,7 @@ from .figures import (
 from .model_results import ModelResults
 from .page import Block
 from .panels import Panel, TipRow, column_tips, make_panel
-from .styles import Style, style_of
+from .styles import Style, meaning_of, style_of
 from .svg import LEFT, blank, css_color
 
 if TYPE_CHECKING:
@@ -58,7 +58,16 @@ def lead_block(results: Sequence[ModelResults]) -> Block:
     for name in costs:
         style = _COST_STYLES[name]
         legend.append((style.glyph, css_color(style.color), _COST_NAMES[name]))
-    return Block(legend=legend, panels=[_panel(grid, quantity, divergences, costs)])
+    return Block(
+        legend=legend,
+        panels=[_panel(grid, quantity, divergences, costs)],
+        notes=meanings_of(grid),
+    )
+
+
+def meanings_of(grid: Grid) -> list[str]:
+    """What the names of criteria stand for, a sentence each."""
+    return [text for text in dict.fromkeys(map(meaning_of, grid.criteria)) if text]
 
 
 def _panel(

@@ -24,7 +24,8 @@ _WORDS = (
     "the bootstrap's from 8 on) contains zero, or its exact McNemar or sign-flip p-value, adjusted "
     "by Holm's method over all networks of that quantity, is above 0.05. In all other cases the "
     "score <em>improves</em> or <em>degrades</em>. No change shown is not the same as no change: "
-    "few items show little."
+    "few items show little. <em>Too few items</em>: the score may be at its floor or well above "
+    "it, and is not shown to be worse than dense."
 )
 _PERPLEXITIES = (
     " Perplexities are compared by their logarithms, and their differences shown as ratios: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,7 +53,8 @@ class TaskScores:
             wide to narrow, the control last. A cell that does not apply is empty, and so is `n`
             where it is that of the whole task.
         anytime: Whether the intervals are valid wherever the measurement was stopped.
-        source: Which items of how many; "" if the records do not say.
+        source: Which items of how many, and how many of those were asked where that is not all; ""
+            if the records do not say.
         floors: Every trivial answerer that was tried, with its score.
         metrics: The harness's metrics of each network, where it has more than one.
     """
@@ -127,7 +129,7 @@ def _scores(grid: Grid, judged: Comparisons, controlled: Comparisons, quantity: 
         floor=floor_text(sample),
         rows=tuple(rows),
         anytime=anytime,
-        source=str(sample.settings.get("source") or ""),
+        source=_source(grid.column(quantity)),
         floors=tuple((kind, number(value, sample.unit)) for kind, value in floors.items()),
         metrics=_metrics(quantity, places, tuple(sample.settings.get("metrics") or {})),
     )
@@ -194,6 +196,16 @@ def _about(sample: Record, n: str, anytime: bool) -> list[str]:
         until = number(sample.settings["until"], sample.unit)
         words.append(f"until known to ±{until}: anytime-valid intervals")
     return words
+
+
+def _source(column: Sequence[Record]) -> str:
+    """Which items were drawn; where a task was ended, or is not through, how many were asked."""
+    told = str(column[0].settings.get("source") or "")
+    drawn = re.match(r"([0-9,]+) of ", told)
+    asked = min((record.n for record in column if record.value is not None), default=0)
+    if drawn is None or not 0 < asked < int(drawn[1].replace(",", "")):
+        return told
+    return f"{told}; of the {drawn[1]}, {format_n_range(column)} were asked"
 
 
 def _metrics(

@@ -12,9 +12,7 @@ from ..findings import (
     Descent,
     Grid,
     GridRow,
-    beats_its_floor,
     descents,
-    is_worse,
     judge_pairs,
     parents_of,
     shown_word,
@@ -55,15 +53,9 @@ class ScoreComparison:
     is_descent: bool = False
 
     @property
-    def is_worse(self) -> bool:
-        """Whether the other one, above its floor, is shown to be better."""
-        is_above = self.other.floor is None or beats_its_floor(self.other)
-        return is_above and is_worse(self.judged, bool(self.other.higher_is_better))
-
-    @property
     def word(self) -> str:
         """What the difference may be called in a table."""
-        return "degrades" if self.is_worse else shown_word(self.judged, self.own)
+        return "degrades" if self.judged.is_loss else shown_word(self.judged, self.own)
 
 
 def compare(series: Sequence[ModelResults]) -> tuple[tuple[ScoreComparison, ...], tuple[str, ...]]:
@@ -206,7 +198,7 @@ def comparison_sentences(comparisons: Sequence[ScoreComparison]) -> list[str]:
 def _sentence(group: Sequence[ScoreComparison]) -> str:
     asked = Counter(beside.quantity for beside in group)
     better = Counter(beside.quantity for beside in group if beside.judged.word == "improves")
-    worse = Counter(beside.quantity for beside in group if beside.is_worse)
+    worse = Counter(beside.quantity for beside in group if beside.judged.is_loss)
     tasks = f"{len(asked)} task" + ("s" if len(asked) > 1 else "")
     places = list(dict.fromkeys(beside.place for beside in group))
     several = len(places) > 1

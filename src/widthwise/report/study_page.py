@@ -15,6 +15,7 @@ from ..findings import (
     beats_its_floor,
     build_findings,
     build_grid,
+    compared_text,
     floor_status,
     network_of,
 )
@@ -24,7 +25,7 @@ from .answers import answers_of, decision_of, other_grids
 from .cost_section import cost_section
 from .csv_links import data_link
 from .distance_table import distance_table
-from .lead_figure import lead_block
+from .lead_figure import lead_block, meanings_of
 from .lead_table import first_table
 from .method import method_sentences
 from .model_results import ModelResults, model_results, results_of
@@ -271,7 +272,11 @@ def _quality_blocks(results: Sequence[ModelResults]) -> list[Block]:
         for heading, about, names in groups
         if names
     ]
-    return [Block(legend=legend_of(results), marks=True), *blocks] if blocks else []
+    rated = [result.grid for result in results if result.grid.quality]
+    is_told = len(rated) == 1 and compared_text(rated[0]) is not None  # by the first figure
+    told = [] if is_told else [text for grid in rated for text in meanings_of(grid)]
+    key = Block(legend=legend_of(results), marks=True, notes=list(dict.fromkeys(told)))
+    return [key, *blocks] if blocks else []
 
 
 def order_by_floor(results: Sequence[ModelResults]) -> tuple[list[str], list[str]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..figures import BLUE, GREEN, INK, MUTED, OCHRE, ORANGE, PINK, SKY
+from ..prune import MEANINGS
 from ..study import REFIT, SCALES, chosen_by, is_control
 
 
@@ -42,6 +43,11 @@ OTHER_STYLE = Style(color=MUTED, marker="h", glyph="⬢")
 # Of what has no style of its own, in the colour of its criterion.
 _MARKS = {REFIT: "✶", REFIT + SCALES: "✷"}
 LINES = ("-", "--", "-.", ":")
+_DONE = {
+    "": "",
+    REFIT: "; down_proj is refitted",
+    REFIT + SCALES: "; down_proj is refitted, and rows of the weights are scaled",
+}
 _OF_STUDIES = 7  # the first styles above, whose colours tell studies or workloads apart: keep them
 _COLORS = tuple(style.color for style in CRITERION_STYLE.values())[:_OF_STUDIES]
 
@@ -59,6 +65,20 @@ def style_of(criterion: str | None) -> Style:
         mark = _MARKS[more]
         return replace(CRITERION_STYLE[base], marker=f"${mark}$", glyph=mark, line="-.")
     return CRITERION_STYLE.get(base + more, OTHER_STYLE)
+
+
+def meaning_of(criterion: str) -> str:
+    """Which neurons a criterion keeps and what is done further, as a sentence; "" of a criterion
+    that is not known here.
+
+    >>> meaning_of("activation")
+    'activation: neurons that stay are those that a text uses the most.'
+    """
+    chosen = chosen_by(criterion)
+    base, more = chosen.partition("~")[0], criterion.removeprefix(chosen)
+    if base not in MEANINGS or more not in _DONE:
+        return ""
+    return f"{base}{more}: neurons that stay are {MEANINGS[base]}{_DONE[more]}."
 
 
 def style_in(place: int, criterion: str | None) -> Style:

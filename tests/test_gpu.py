@@ -13,16 +13,17 @@ import pytest
 import torch
 from click.testing import CliRunner
 from scripts import ROOT, load_script
+from toy_worker import is_gone, wait_until
 
 gpu = load_script("benchmarks/gpu.py")
 
-# Writes figures, starts a child that would write later, and never ends by itself.
+# Starts a child, writes figures, and never ends by itself.
 HANGS = """
 import pathlib, subprocess, sys, time
 place = pathlib.Path(sys.argv[1])
+child = subprocess.Popen(["sleep", "600"])
+(place / "child").write_text(str(child.pid))
 (place / "part.json").write_text('{"so far": 1}')
-late = f"import time; time.sleep(2); open({str(place / 'late')!r}, 'w')"
-subprocess.Popen([sys.executable, "-c", late])
 print("begun", flush=True)
 time.sleep(600)
 """
@@ -60,8 +61,8 @@ def test_a_part_is_ended_at_its_limit_with_its_children(tmp_path: Path) -> None:
     assert found.reason is not None
     assert found.reason.startswith("it was ended after ")
     assert found.figures == {"so far": 1}
-    time.sleep(2.5)
-    assert not (tmp_path / "late").exists()
+    child = int((tmp_path / "child").read_text())
+    wait_until(lambda: is_gone(child))
 
 
 def test_a_part_that_fails_says_why(tmp_path: Path) -> None:

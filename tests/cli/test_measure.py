@@ -110,6 +110,8 @@ def test_files_are_timed_by_llama_cpp_of_themselves(
     assert "llama.cpp reads a prompt of 8 tokens, and writes 2 tokens" in result.stdout
     assert "llama-bench 11549 (abc1234), Some CPU" in result.stdout
     assert "new tokens/s ratio" in result.stdout
+    assert "prompt tokens/s" in result.stderr
+    assert "tokens_per_sec" not in result.output
     assert "transformers" not in result.output
     monkeypatch.setenv("WIDTHWISE_CACHE", str(tmp_path / "cache"))
     other = run(*files, "--runtime", "transformers", "--workload", "8x2", "-o", tmp_path / "out")

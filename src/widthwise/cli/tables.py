@@ -67,7 +67,7 @@ def run(
 def format_record(record: Record) -> str:
     """A record as one line, so that the first numbers are seen at once."""
     from ..findings import SIZE_UNITS, estimate_of, network_of
-    from ..study import quantity_text
+    from ..study import names_its_unit, quantity_text
 
     whole = network_of(record).whole
     name = f"{record.criterion} {record.asked}" if record.criterion else whole
@@ -77,7 +77,7 @@ def format_record(record: Record) -> str:
     value, score = f"{record.value:,.0f}", estimate_of(record)
     if score is not None and record.unit not in SIZE_UNITS:
         value = with_error(score, record.unit)
-    if record.unit == "sec":
+    if record.unit == "sec" or names_its_unit(record.quantity):
         return f"{begin} {value}"
     floor = "" if record.floor is None else f"  (floor {number(record.floor, record.unit)})"
     return f"{begin} {value} {record.unit}{floor}"

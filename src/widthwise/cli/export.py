@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from ..cut.checkpoint import resolve_model
 from ..cut.gguf import FILE_TYPES, export_gguf
+from .interrupts import NOTHING_WRITTEN
 from .json_output import json_option, print_json, wants_json
 from .options import MODEL, force_option
+from .progress_bar import progress_bar
 from .prose import echo
 
 
@@ -36,8 +37,8 @@ def export(model: str, out: Path, file_type: str, force: bool) -> None:
     which is fetched once.
     """
     source = resolve_model(model)
-    with Console(stderr=True).status(f"writing {out.name}"):
-        result = export_gguf(source, out, file_type, force=force)
+    with progress_bar(NOTHING_WRITTEN) as bar:
+        result = export_gguf(source, out, file_type, force=force, progress=bar.tell)
     echo(result, err=True)
     if wants_json():
         print_json(result)

@@ -10,6 +10,7 @@ from typing import IO, Any
 import click
 
 NOTHING_KEPT = "interrupted; networks trained so far are not kept: the same command begins anew"
+NOTHING_WRITTEN = "interrupted; nothing was written"
 GOES_ON = "interrupted; the same command continues it"
 RUNS_KEPT = f"{GOES_ON}: runs that have ended are kept, the one under way is not"
 CHECKPOINT_KEPT = (

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +239,33 @@ def test_one_tensor_that_does_not_fit_its_type_is_said_of_one() -> None:
     )
     two = export.ExportResult(**shared, **sizes, smaller={"Q8_0": 1, "Q5_0": 1})
     assert "The rows of 2 tensors do not fill the blocks of their type; these are Q5_0" in str(two)
+
+
+def test_how_far_it_is_is_told_of_each_part(dense: Path, tmp_path: Path) -> None:
+    told: list[tuple[float, str]] = []
+    export_gguf(
+        resolve_model(dense),
+        tmp_path / "out.gguf",
+        "q8_0",
+        progress=lambda share, label: told.append((share, label)),
+    )
+    assert told[0] == (0.0, "converting by llama.cpp's program")
+    assert told[-1] == (1.0, "written")
+    assert all(0 <= share <= 1 for share, _ in told)
+    written = [share for share, label in told if label.startswith("writing ")]
+    assert written == sorted(written)
+    assert (written[0], len(written)) == (0.0, len(gguf.GGUFReader(tmp_path / "out.gguf").tensors))
+
+
+def test_a_file_that_another_process_writes_is_watched(tmp_path: Path) -> None:
+    told: list[tuple[float, str]] = []
+    seen = threading.Event()
+
+    def tell(share: float, label: str) -> None:
+        told.append((share, label))
+        if share == 0.5:
+            seen.set()
+
+    with export._watched(tmp_path / "growing", 8, tell):  # it is not there at first
+        (tmp_path / "growing").write_bytes(b"half")
+        assert seen.wait(60), "a thread looks at it twice a second"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...assets import architecture_of, gguf_reader
 from ...errors import CheckpointError, OutputError, RunError, TargetError, UnsupportedModelError
-from ...io import check_new_file, locked_workdir, replace_file
+from ...io import check_new_file, locked_workdir, replace_file, run_periodically
 from ...notices import notice
 from ..checkpoint import Checkpoint, ModelSource, check_complete, free_disk_bytes, is_gguf
 from .converter import check_convertible, convert, require_sentencepiece, words_bytes
@@ -28,6 +29,9 @@ _CHUNK_BYTES = 64 * 2**20  # of float32, quantized at a time
 _VECTOR_BYTES = 4  # of a number: in a file of any type they are float32
 _BY_ANYBODY = (*PLAIN, "q8_0")
 _QUANTIZATION_VERSION = 2  # of the layout of blocks
+_LOOK_SEC = 0.5  # between two looks at a file that grows
+
+ShareCallback = Callable[[float, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +80,7 @@ def export_gguf(
     file_type: str,
     *,
     force: bool = False,
+    progress: ShareCallback = lambda *_: None,
 ) -> ExportResult:
     """Write a checkpoint folder as a GGUF file; it appears whole or not at all.
 
@@ -88,6 +93,8 @@ def export_gguf(
         out: The file to write, by the name of a `.gguf` file.
         file_type: One of `FILE_TYPES`.
         force: Whether an existing file is replaced.
+        progress: Function that is called with the share of a part of the work that is done, from 0
+            to 1, and with what that part is; of the converter's from a thread.
 
     Raises:
         TargetError: There is no such type.
@@ -113,7 +120,7 @@ def export_gguf(
             with locked_workdir(work), replace_file(out, only_new=not force) as partial:
                 _refuse_full_disk(checkpoint, out, file_type, before)
                 check_weights(checkpoint)
-                kinds, smaller = _write(checkpoint, work, partial, file_type)
+                kinds, smaller = _write(checkpoint, work, partial, file_type, progress)
                 is_uneven = architecture_of(gguf_reader(partial)) in UNEVEN.values()
         except OSError as error:
             raise OutputError(f"{out} was not written: {error}") from error
@@ -195,13 +202,16 @@ def _float_type(checkpoint: Checkpoint) -> str:
 
 
 def _write(
-    checkpoint: Checkpoint, work: Path, partial: Path, file_type: str
+    checkpoint: Checkpoint, work: Path, partial: Path, file_type: str, progress: ShareCallback
 ) -> tuple[dict[str, int], dict[str, int]]:
     """The file, and how many tensors it has of each type: of all, and of those whose rows do not
     fill the blocks that they would have."""
     is_plain = file_type in PLAIN
     written = partial if is_plain else work / "float.gguf"
-    convert(checkpoint, work, written, file_type if is_plain else _float_type(checkpoint))
+    plain = file_type if is_plain else _float_type(checkpoint)
+    numbers = sum(each.spec.numel for each in checkpoint.tensors.values())
+    with _watched(written, int(numbers * _bytes_each(plain)), progress):
+        convert(checkpoint, work, written, plain)
     reader = gguf_reader(written)
     entries = [Entry.of(tensor) for tensor in reader.tensors]
     if is_plain:
@@ -219,10 +229,31 @@ def _write(
     }
     with open(partial, "wb") as file:
         file.write(head(reader, entries, changed))
+        done, whole = 0, sum(entry.tensor.n_elements for entry in entries)
         for entry in entries:
+            progress(done / whole, f"writing {entry.name}")
             for block in filled(reader, entry, _blocks(entry)):
                 file.write(block)
+            done += entry.tensor.n_elements
+    progress(1.0, "written")
     return _count(entries), _count([entry for entry in entries if entry.name in smaller])
+
+
+@contextmanager
+def _watched(file: Path, size: int, progress: ShareCallback) -> Iterator[None]:
+    """While open, tell how much of a file another process has written, which has so many bytes."""
+    label = "converting by llama.cpp's program"
+
+    def look() -> None:
+        with suppress(FileNotFoundError):
+            progress(min(1.0, file.stat().st_size / size), label)
+
+    progress(0.0, label)
+    end = run_periodically(look, _LOOK_SEC, name="size of the converted file")
+    try:
+        yield
+    finally:
+        end()
 
 
 def _count(entries: Sequence[Entry]) -> dict[str, int]:

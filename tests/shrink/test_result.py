@@ -135,5 +135,5 @@ def test_a_type_with_wide_blocks_is_the_reason_for_a_larger_cut(
     said = replace(result, plan=plan, settings=settings)._removed_words
     assert said.endswith("(width 31 of 53; blocks of q8_0 need widths in steps of 24)")
     assert replace(result, plan=plan, settings=settings).table.about.endswith(
-        "both as checkpoints: what q8_0 loses on top is not in it"
+        "the q8_0 file; what that loses on top is not known"
     )

@@ -13,6 +13,7 @@ from widthwise.errors import RunError
 from widthwise.shrink import Shrink, ShrinkResult
 from widthwise.shrink import steps as module
 from widthwise.shrink.stages import FinishedStage
+from widthwise.study import read_study
 
 
 def test_a_tiny_model_is_cut_healed_and_compared(shrunk: tuple[ShrinkResult, list[str]]) -> None:
@@ -100,6 +101,7 @@ def test_too_few_minutes_leave_the_cut_as_it_is_and_a_gguf_file_fits(
     assert result.is_kept
     assert [*work.store.records][2:4] == ["trial", "speed"]
     assert {speed.metric for speed in result.speeds} == {"prefill", "decode", "throughput"}
+    assert result.table.about.endswith("of the result")  # a checkpoint holds the same numbers
     assert result.speed_table.about.startswith("Both f16 files in turn by llama.cpp (")
     assert not (tmp_path / "out" / "dense.gguf").exists()
 
@@ -110,3 +112,24 @@ def test_healing_has_what_the_other_stages_leave(text: Path, tmp_path: Path) -> 
     for name, seconds in (("before", 60.0), ("cut", 120.0), ("trial", 30.0), ("speed", 30.0)):
         work.store.records[name] = FinishedStage(name=name, seconds=seconds)
     assert work.healing_minutes == 10 - (2 * 60 + 120 + 2 * 30 + 30) / 60
+
+
+@pytest.mark.long
+@pytest.mark.demo
+def test_a_file_with_blocks_is_what_is_asked(
+    text: Path, all_words: Path, llama_bench: Path, tmp_path: Path
+) -> None:
+    """Decoded, and not the checkpoint; which numbers it has is seen in the scores."""
+    pytest.importorskip("sentencepiece")
+    asked = {"model": str(all_words), "smaller": "0.1%", "gguf": "q4_0", "minutes": 0.001}
+    with quick_runs():
+        work = Shrink(tmp_path / "out", made(tmp_path, text, **asked))
+        result = work.run()
+    assert [*work.store.records][-2:] == ["gguf", "after"]
+    assert result.table.about.endswith("of the result, which is the q4_0 file, decoded")
+    assert not (tmp_path / "out" / "decoded").exists()
+    own = {record.model for record in read_study(tmp_path / "out" / "evaluations/after").records}
+    assert own == {str(tmp_path / "out" / "decoded")}
+    again = Shrink(tmp_path / "out", work.settings)
+    assert again.is_done
+    assert again.run().verdict == result.verdict

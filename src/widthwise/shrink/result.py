@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..arch import default_alignment
 from ..cut.checkpoint import read_refit_record
+from ..cut.gguf import PLAIN
 from ..findings import Table, TaskPair, busiest, load_warnings, task_pairs
 from ..prune.healing import HealingRecord, read_healing_record
 from ..report import FROM_DENSE
@@ -20,7 +21,7 @@ from .plan import ShrinkPlan
 from .search import WidthSearch
 from .settings import ShrinkSettings
 from .speed import WHOLE, SpeedRatio, speed_ratios
-from .stages import CUT, ITEMS_AFTER, ITEMS_BEFORE, MODEL, SPEED, FinishedStage
+from .stages import CUT, DECODED, ITEMS_AFTER, ITEMS_BEFORE, MODEL, SPEED, FinishedStage
 
 _WORDS = {
     "degrades": "It is shown to be worse on {}",
@@ -194,10 +195,16 @@ class ShrinkResult:
 
     @property
     def _asked_in(self) -> str:
-        """What was asked, where that is not the file that is deployed."""
-        if self.settings.gguf is None:
+        """What was asked, where a file is deployed whose numbers are others."""
+        kind = self.settings.gguf
+        if kind in (None, *PLAIN):
             return ""
-        return f", both as checkpoints: what {self.settings.gguf} loses on top is not in it"
+        if any(Path(pair.own.model).name == DECODED for pair in self.pairs):
+            return f", which is the {kind} file, decoded"
+        return (
+            f", as a checkpoint, because transformers cannot read the {kind} file; what that loses "
+            "on top is not known"
+        )
 
     @property
     def speed_table(self) -> Table:

@@ -16,7 +16,7 @@ from .plan import ShrinkPlan, plan_shrink
 from .result import ShrinkResult
 from .search import TRIES, WidthSearch, search_of, trial_place
 from .settings import ShrinkSettings
-from .stages import CUT, FORMAT, ITEMS_AFTER, MODEL, SPEED, FinishedStage, Stage
+from .stages import CUT, FORMAT, MODEL, SPEED, FinishedStage, Stage
 from .steps import Steps
 
 
@@ -64,7 +64,7 @@ class Shrink:
     def is_done(self) -> bool:
         """Whether every stage is done, so that a run only reads what is there."""
         self.store.load()
-        return ("gguf" if self.settings.gguf else "after") in self.store.records
+        return "after" in self.store.records
 
     def run(self) -> ShrinkResult:
         """Do the stages that are not done, write the pages, and return what came out."""
@@ -131,9 +131,9 @@ class Shrink:
             yield "speed", partial(steps.time_models, SPEED, models)
         yield "heal", lambda: steps.heal(CUT, self.healing_minutes)
         yield "model", self._place
-        yield "after", partial(steps.ask, MODEL, ITEMS_AFTER, "after")
         if gguf:
             yield "gguf", partial(self._export, MODEL)
+        yield "after", steps.ask_after
 
     def _cut(self) -> None:
         """Make the cut; that of a search is there, so it is only given its place."""

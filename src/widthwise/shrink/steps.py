@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..assets import convert_gguf
 from ..cut.checkpoint import HEALING_FILE, ModelSource, resolve_model
-from ..cut.gguf import export_gguf
-from ..errors import OutputError, RunError
+from ..cut.gguf import PLAIN, export_gguf
+from ..errors import OutputError, RunError, UnsupportedModelError
 from ..io import DTYPE_BYTES, check_new_file, free_bytes
 from ..measure import find_llama_cpp
 from ..prune import PruneSpec, in_bytes, prune
@@ -26,7 +27,7 @@ from ..study import (
     read_study,
 )
 from .settings import ShrinkSettings
-from .stages import DENSE_FILE, ITEMS_BEFORE, MODEL, share_of, trial_file
+from .stages import DECODED, DENSE_FILE, ITEMS_AFTER, ITEMS_BEFORE, MODEL, share_of, trial_file
 
 _WORKLOAD = "512x32"
 _STATE_BYTES = 20  # of a parameter that is healed
@@ -53,6 +54,26 @@ class Steps:
     def ask_before(self) -> None:
         """Ask the model without a cut."""
         self._before.run()
+
+    def ask_after(self) -> None:
+        """Ask the result the same items.
+
+        Where its file has numbers in blocks that is asked, decoded, if transformers can read it;
+        else the checkpoint.
+        """
+        if self.settings.gguf in (None, *PLAIN):
+            self.ask(MODEL, ITEMS_AFTER, "after")
+            return
+        decoded = self.path / DECODED
+        try:
+            if not decoded.exists():  # one that is there is whole: the process was killed then
+                self.on_progress(0.0, f"after: decoding {self._file.name}")
+                convert_gguf(self._file, decoded, "bfloat16")
+        except UnsupportedModelError:  # the table of results says it
+            self.ask(MODEL, ITEMS_AFTER, "after")
+            return
+        self.ask(DECODED, ITEMS_AFTER, "after")
+        shutil.rmtree(decoded)
 
     def ask(self, model: str, place: str, when: str) -> None:
         """Ask a checkpoint of the folder the same items."""

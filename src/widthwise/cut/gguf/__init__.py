@@ -2,13 +2,14 @@
 
 from .converter import check_convertible
 from .export import ExportResult, check_file_type, export_gguf
-from .file_types import FILE_TYPES
+from .file_types import FILE_TYPES, PLAIN
 from .size import block_width, most_export_bytes, most_tensor_bytes
 from .vocabulary import two_copies, vocabulary_note, vocabulary_saving
 from .writer import GgufResult, down_alignment, write_pruned_gguf
 
 __all__ = [
     "FILE_TYPES",
+    "PLAIN",
     "ExportResult",
     "GgufResult",
     "block_width",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 from ..evaluate.engine import grouped_attention
@@ -160,11 +160,12 @@ class DtypeChoice:
     speedup: float  # time of float32 / time of bfloat16 for the same matrix product
 
 
+@cache
 def faster_dtype(device: str = "cpu") -> DtypeChoice:
     """Whether bfloat16 or float32 is faster here, by a measured product of a GLU block's size.
 
     Processors without bfloat16 units emulate it, many times slower than float32. Takes a fraction
-    of a second.
+    of a second, once in a process.
     """
     import torch
 

@@ -12,7 +12,8 @@ def test_the_readme_is_one_screen_that_says_all(shrunk: tuple[ShrinkResult, list
     text = (result.folder / "README.md").read_text(encoding="utf8")
     assert text.count("\n") <= 50
     assert result.verdict in text
-    assert "| task | measure | floor | before | after | change [95 %] | items | verdict |" in text
+    assert "| task | measure | floor | before | after | change [95 %] | items | verdict |\n" in text
+    assert "| task | KL [95 %] | same first choice | accepted | lost | won |\n" in text
     assert result.healing_sentence in text
     assert f'AutoModelForCausalLM.from_pretrained("{result.model.absolute()}")' in text
 
@@ -23,10 +24,19 @@ def test_the_page_answers_first_and_has_every_number(
     result, _ = shrunk
     page = shrink_page(result)
     assert page.answer[0] == result.verdict
-    assert [section.key for section in page.sections] == ["lost", "costs", "texts", "provenance"]
+    assert [section.key for section in page.sections] == [
+        "lost",
+        "costs",
+        "texts",
+        "load",
+        "provenance",
+    ]
+    (load,) = page.sections[3].blocks
+    assert str(result.model.absolute()) in load.sentences[0]
     html = (result.folder / "report.html").read_text(encoding="utf8")
     assert "<title>" in html
-    for row in (*result.table.rows, *result.speed_table.rows):
+    assert "KL is the divergence of the next token" in html
+    for row in (*result.table.rows, *result.distance_table.rows, *result.speed_table.rows):
         assert row[0] in html
 
 

@@ -64,8 +64,10 @@ def test_the_tables_hold_both_scores_and_both_times(
     assert (cells["task"], cells["items"]) == ("piqa", "8")
     assert cells["measure"] == "accuracy"
     assert "[" in cells["change [95 %]"]
+    (far,) = result.distance_table.rows
+    cells = dict(zip(result.distance_table.header, far, strict=True))
     assert "[" in cells["KL [95 %]"]
-    assert {"same first choice", "accepted", "lost", "won"} <= set(cells)
+    assert {"task", "same first choice", "accepted", "lost", "won"} == set(cells) - {"KL [95 %]"}
     assert [row[0] for row in result.speed_table.rows] == [
         "reading a prompt",
         "writing a token",

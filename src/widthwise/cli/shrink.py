@@ -126,7 +126,7 @@ def _tell_plan(work: Shrink, out: Path) -> None:
 def _print_result(result: ShrinkResult) -> None:
     """The tables, the verdict, and where everything is."""
     console = table_console()
-    for table in (result.trial_table, result.table, result.speed_table):
+    for table in (result.trial_table, result.table, result.distance_table, result.speed_table):
         if table.rows:
             print_titled(console, f"\n{table.title}: {table.about}", table.header, table.rows)
             for note in table.notes:

@@ -47,6 +47,8 @@ def _readme(result: ShrinkResult) -> Iterator[str]:
     yield from (f"# {_title(result)}", "", result.verdict, "")
     yield from (f"## {result.table.title}", "", f"{result.table.about}.", "")
     yield from (result.table.markdown(), "")
+    if (far := result.distance_table).rows:
+        yield from (f"## {far.title}", "", far.markdown(), "")
     yield from (f"- {line}" for line in _lost(result))
     yield from ("", "## Size and speed", "", _sizes(result).markdown(), "")
     if result.speeds:
@@ -91,11 +93,18 @@ def _loading(result: ShrinkResult) -> str:
     return f"{code}\n```sh\nllama-cli -m {result.file.absolute()}\n```"
 
 
-def shrink_page(result: ShrinkResult) -> Page:
-    """The page for whoever decides."""
-    sizes, settings = _sizes(result), result.settings
-    tables = [sizes, *(t for t in (result.speed_table, result.trial_table) if t.rows)]
-    facts = [
+def _ways_to_load(result: ShrinkResult) -> Iterator[str]:
+    """How each result is loaded, in a sentence."""
+    if result.settings.gguf is not None:
+        yield f"With llama.cpp: llama-cli -m {result.file.absolute()}"
+    path = str(result.model.absolute())
+    yield f"With transformers: AutoModelForCausalLM.from_pretrained({path!r})"
+
+
+def _facts(result: ShrinkResult) -> list[tuple[str, str]]:
+    """What the result came from."""
+    settings = result.settings
+    return [
         ("asked", str(result.plan.goal)),
         ("model", settings.model),
         ("tasks", f"{', '.join(settings.tasks)}; up to {settings.limit} items each"),
@@ -104,6 +113,12 @@ def shrink_page(result: ShrinkResult) -> Page:
         ("checkpoint", str(result.model.absolute())),
         ("deployed", str(result.file.absolute())),
     ]
+
+
+def shrink_page(result: ShrinkResult) -> Page:
+    """The page for whoever decides."""
+    tables = [_sizes(result), *(t for t in (result.speed_table, result.trial_table) if t.rows)]
+    lost = [table for table in (result.table, result.distance_table) if table.rows]
     return Page(
         title=_title(result),
         byline=f"asked for {result.plan.goal.words} · {result.plan.sizes.words} of "
@@ -114,7 +129,7 @@ def shrink_page(result: ShrinkResult) -> Page:
                 key="lost",
                 title="What it lost",
                 link="What it lost",
-                blocks=[Block(tables=[result.table], sentences=_lost(result), notes=[_HOW])],
+                blocks=[Block(tables=lost, sentences=_lost(result), notes=[_HOW])],
             ),
             Section(
                 key="costs",
@@ -123,6 +138,12 @@ def shrink_page(result: ShrinkResult) -> Page:
                 blocks=[Block(tables=tables)],
             ),
             written_section(result.texts),
-            provenance_section([("", facts)]),
+            Section(
+                key="load",
+                title="How to load it",
+                link="How to load it",
+                blocks=[Block(sentences=tuple(_ways_to_load(result)))],
+            ),
+            provenance_section([("", _facts(result))]),
         ],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ..cut.checkpoint import read_refit_record
 from ..cut.gguf import PLAIN
 from ..findings import Table, TaskPair, busiest, load_warnings, task_pairs
 from ..prune.healing import HealingRecord, read_healing_record
-from ..report import FROM_DENSE
+from ..report import DISTANCE_KEY, FROM_DENSE
 from ..runs import RECORDS
 from ..stats import NOTHING, estimate_text, grouped, joined, number, percent, unit_text
 from ..study import Continuation, Record, read_study
@@ -186,12 +186,23 @@ class ShrinkResult:
                 "change [95 %]": lambda pair: pair.difference or "not paired",
                 "items": lambda pair: f"{pair.own.n:,}",
                 "verdict": lambda pair: pair.word,
-                **FROM_DENSE,
             },
             title="Before and after",
             about="The same items, asked of the model without a cut and of the result"
             + self._asked_in,
         ).nonempty()
+
+    @property
+    def distance_table(self) -> Table:
+        """How far the result is from the model on every task."""
+        table = Table.of(
+            self.pairs,
+            {"task": lambda pair: pair.quantity, **FROM_DENSE},
+            title="How far from the model without a cut",
+            about="Its next words and answers beside those of the model without a cut (dense)",
+            notes=[DISTANCE_KEY],
+        ).nonempty()
+        return table if len(table.header) > 1 else replace(table, rows=())
 
     @property
     def _asked_in(self) -> str:

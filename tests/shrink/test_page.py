@@ -12,7 +12,7 @@ def test_the_readme_is_one_screen_that_says_all(shrunk: tuple[ShrinkResult, list
     text = (result.folder / "README.md").read_text(encoding="utf8")
     assert text.count("\n") <= 50
     assert result.verdict in text
-    assert "| task | measure | floor | before | after | change [95 %] | items | verdict |\n" in text
+    assert "| task | before | after | change [95 %] | verdict | measure | floor | items |\n" in text
     assert "| task | KL [95 %] | same first choice | accepted | lost | won |\n" in text
     assert result.healing_sentence in text
     assert f'AutoModelForCausalLM.from_pretrained("{result.model.absolute()}")' in text

@@ -179,13 +179,13 @@ class ShrinkResult:
             self.pairs,
             {
                 "task": lambda pair: pair.quantity,
-                "measure": lambda pair: _measure(pair.own),
-                "floor": lambda pair: _score(pair.own.floor, pair.own),
                 "before": lambda pair: _score(pair.other.value, pair.own),
                 "after": lambda pair: _score(pair.own.value, pair.own),
                 "change [95 %]": lambda pair: pair.difference or "not paired",
-                "items": lambda pair: f"{pair.own.n:,}",
                 "verdict": lambda pair: pair.word,
+                "measure": lambda pair: _measure(pair.own),
+                "floor": lambda pair: _score(pair.own.floor, pair.own),
+                "items": lambda pair: f"{pair.own.n:,}",
             },
             title="Before and after",
             about="The same items, asked of the model without a cut and of the result"

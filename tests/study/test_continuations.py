@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sweep_runs import settings_of
 
 from widthwise.errors import RunError
 from widthwise.study import Continuation, Evaluation
-from widthwise.study.continuations import NEW_TOKENS, TEXTS, continuations_in
+from widthwise.study.continuations import NEW_TOKENS, TEXTS, check_prompts, continuations_in
 from widthwise.study.scorer import Scorer
 
 pytestmark = pytest.mark.demo
@@ -48,6 +49,20 @@ def test_dense_texts_are_those_of_transformers(done: Evaluation, tiny_checkpoint
         text = tokenizer.decode(new[0, given["input_ids"].shape[1] :], skip_special_tokens=True)
         (found,) = (t for t in done.texts if t.criterion is None and t.prompt == prompt)
         assert found.text == text
+
+
+def test_a_prompt_that_the_model_cannot_read_whole_is_refused_first(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    most = hf.AutoConfig.from_pretrained(tiny_checkpoint).max_position_embeddings - NEW_TOKENS
+    tokenizer = hf.AutoTokenizer.from_pretrained(tiny_checkpoint)
+    longest = "a" + " a" * (most - 1)
+    assert len(tokenizer(longest)["input_ids"]) == most
+    said = f"has {most + 1:,} tokens; {tiny_checkpoint} reads "
+    with pytest.raises(RunError, match=re.escape(said)):
+        run(tmp_path / "out", tiny_checkpoint, longest + " a")
+    assert not (tmp_path / "out" / "records.jsonl").exists()
+    check_prompts(Evaluation(tmp_path, settings_of(tiny_checkpoint)).parent, [longest])
 
 
 def test_prompts_change_no_number_and_may_be_added(
@@ -108,3 +123,16 @@ def test_an_empty_prompt_and_another_backend_are_refused(tiny_checkpoint: Path) 
         settings_of(tiny_checkpoint, prompts=(" ",))
     with pytest.raises(RunError, match="backend hf goes on with no prompts"):
         settings_of(tiny_checkpoint, prompts=("a",), backend="hf")
+
+
+def test_a_line_that_is_no_text_is_told_before_the_work(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    asked = settings_of(tiny_checkpoint, tasks=("embedded:piqa",))
+    run(tmp_path, tiny_checkpoint)
+    (tmp_path / TEXTS).write_text('{"a": 1}\n')
+    told: list[str] = []
+    again = Evaluation(tmp_path, asked, on_progress=lambda _, label: told.append(label))
+    with pytest.raises(RunError, match=r"texts\.jsonl:1: a continuation has unknown"):
+        again.run()
+    assert told == []

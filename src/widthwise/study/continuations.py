@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..errors import WidthwiseError
+from ..arch import text_config
+from ..errors import RunError, WidthwiseError
 from ..io import from_json
 from ..runs import RecordFormat, RunStore
 from .dense_model import DenseModel
@@ -16,6 +17,7 @@ from .variant import Variant
 
 TEXTS = "texts.jsonl"
 NEW_TOKENS = 32
+_CONTEXT = ("n_positions", "max_position_embeddings", "n_ctx")  # where a config states its length
 PROMPTS = (
     "The capital of France is",
     "To make a good cup of tea, you first",
@@ -78,6 +80,23 @@ def continuations_in(folder: Path) -> tuple[Continuation, ...]:
         RunError: A line is none, with its number.
     """
     return tuple(FORMAT.load(folder / TEXTS).values())
+
+
+def check_prompts(parent: DenseModel, prompts: Sequence[str]) -> None:
+    """See, before weights are read, that a model reads the whole of each prompt.
+
+    Raises:
+        RunError: One is longer than the model's context, less what is written after it.
+    """
+    config = text_config(parent.checkpoint.config) if prompts else {}
+    stated = [config[name] for name in _CONTEXT if type(config.get(name)) is int]
+    for prompt in prompts if stated else ():
+        count = len(parent.tokenizer(prompt, verbose=False)["input_ids"])
+        if count > stated[0] - NEW_TOKENS:
+            raise RunError(
+                f"the prompt {prompt[:40]!r} has {count:,} tokens; {parent.name} reads "
+                f"{stated[0]:,}, and writes {NEW_TOKENS} of them: give a shorter prompt"
+            )
 
 
 def write_continuations(

@@ -15,7 +15,12 @@ from ..evaluate import Task, TaskAnswer, sequential_answers
 from ..runs import ProgressCallback, Run, WorkUnit
 from .asking import Asking
 from .cell_study import CellStudy
-from .continuations import Continuation, continuations_in, write_continuations
+from .continuations import (
+    Continuation,
+    check_prompts,
+    continuations_in,
+    write_continuations,
+)
 from .dense_model import DenseModel, ModelFiles, checked_device, with_place
 from .evaluate_settings import EvaluateSettings
 from .records import Record
@@ -88,6 +93,7 @@ class Evaluation(CellStudy):
     def _begin(self) -> None:
         asked = {**self.settings.stored, **self.more_settings}
         self.store.agree_on(asked, choosing=CHOOSING)  # before a model is fetched for nothing
+        continuations_in(self.store.folder.path)  # a line that is none is told before the work
         self.settings.check()
         if self.settings.device is not None:
             checked_device(self.settings.device)  # which loads torch, so it comes last
@@ -97,6 +103,7 @@ class Evaluation(CellStudy):
         self.networks  # noqa: B018  a width out of range is said before anything is loaded
         self.parent.check()
         asking.check_template(self.settings.tasks)  # of the tokenizer, so that is read as well
+        check_prompts(self.parent, self.settings.prompts)
         asked["weights"] = self.parent.digest
         agreed = with_place(self.store.agree_on(asked, choosing=CHOOSING))
         self.parents = (self.parent.at(agreed["dtype"], checked_device(agreed["device"])),)

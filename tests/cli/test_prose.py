@@ -19,6 +19,7 @@ from widthwise.cli import main
 from widthwise.cli.prose import broken
 
 COLUMNS = 44
+END = "(the end)"
 
 
 @pytest.fixture
@@ -33,8 +34,12 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., list[
             streams = redirect_stdout(terminal), redirect_stderr(terminal)
             with streams[0], streams[1], pytest.raises(SystemExit):
                 main([str(word) for word in words])
+            terminal.write(f"{END}\n")  # what is written arrives piece by piece
             terminal.flush()
-            return os.read(ours, 2**16).decode().replace("\r", "").splitlines()
+            said = b""
+            while END.encode() not in said:
+                said += os.read(ours, 2**16)
+            return said.decode().partition(END)[0].replace("\r", "").splitlines()
 
         yield read
     os.close(ours)

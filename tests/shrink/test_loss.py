@@ -99,17 +99,24 @@ def test_a_loss_of_the_limit_is_called_allowed_as_rarely_as_is_said(items: int) 
             flips = rng.random(items) < np.where(before, lost, won)
             pairs.append(pair(before * 1.0, (before ^ flips) * 1.0, name, floor=0.25))
         wrongly += loss_of(pairs, float(limit)).is_within
-    # 2.5 % of 800 draws has a standard error of 0.55 points; four of them.
-    assert wrongly / draws <= 0.025 + 0.022
+    # 2 % of 800 draws has a standard error of 0.5 points; four of them.
+    assert wrongly / draws <= 0.02 + 0.02
 
 
 @pytest.mark.long
-def test_a_rise_of_the_limit_is_called_allowed_as_rarely_as_is_said() -> None:
-    rng, draws, wrongly = np.random.default_rng(5), 300, 0
+@pytest.mark.parametrize("items", [8, 24, 60])
+def test_a_rise_of_the_limit_is_called_allowed_as_rarely_as_is_said(items: int) -> None:
+    rng, draws, wrongly = np.random.default_rng(items), 1000, 0
     how = {"unit": "bits_per_byte", "floor": 4.0, "higher_is_better": False}
     for _ in range(draws):
-        before = rng.gamma(20, 0.05, 40)
-        after = before + 0.02 * rng.gamma(2, 0.5, 40)  # skewed, 2 % of 1 in the mean
+        before = rng.gamma(20, 0.05, items)
+        after = before + 0.02 * rng.gamma(2, 0.5, items)  # skewness 1.4, 2 % of 1 in the mean
         wrongly += loss_of([pair(before, after, "prose", **how)], 0.02).is_within
-    # Standard error of 2.5 % of 300 draws: 0.9 points, four of them, and one for skewness.
-    assert wrongly / draws <= 0.025 + 0.046
+    # 5 % of 1,000 draws has a standard error of 0.7 points; three of them.
+    assert wrongly / draws <= 0.05 + 0.021
+
+
+def test_few_texts_show_nothing() -> None:
+    loss = loss_of([text(0.01, items=7)], 0.5)
+    assert loss.high == np.inf
+    assert not loss.is_within

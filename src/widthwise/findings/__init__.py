@@ -12,6 +12,7 @@ from .comparisons import (
     floor_status,
     is_above_floor,
     is_worse,
+    log_ratio,
     mean_of_draws,
 )
 from .cost_prose import (
@@ -97,6 +98,7 @@ __all__ = [
     "judge_pairs",
     "kin_sentences",
     "load_warnings",
+    "log_ratio",
     "mean_of_draws",
     "measured_sentences",
     "network_of",

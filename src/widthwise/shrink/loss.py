@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import RunError
-from ..findings import TaskPair, beats_its_floor
-from ..stats import is_perplexity, joined, percent
+from ..findings import TaskPair, beats_its_floor, log_ratio
+from ..stats import LARGEST_LOG, is_perplexity, joined, percent, skewed_interval
+from ..study import Record
+
+_LOGARITHMS = "nats"  # the unit of a perplexity's logarithm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,8 @@ class Loss:
     def is_within(self) -> bool:
         """Whether the loss is shown to be allowed: the interval ends below the limit.
 
-        For a loss of exactly the limit it says so in at most 2.5 % of all samples.
+        For a loss of exactly the limit it says so in at most 5 % of all samples: in 1 to 2 % of
+        answers, and in 2.5 to 5 % of texts, by how skewed their losses are.
         """
         return self.high <= self.limit and not self.others
 
@@ -63,9 +67,9 @@ def loss_of(pairs: Sequence[TaskPair], limit: float) -> Loss:
     texts it is the mean over all tasks. Tasks at which the model does not beat the floor have
     nothing to lose and are left out.
 
-    The interval of the mean recovers variances from the intervals of the tasks, as
-    `paired_difference` gives them (Zou and Donner, Statistics in Medicine 27, 2008). The dense
-    score under each difference is taken as known.
+    The interval of answers is that of `paired_difference`, over the dense score; that of texts is
+    `skewed_interval` of their losses, each a share of the dense mean. The interval of the mean of
+    several tasks recovers variances from theirs (Zou and Donner, Statistics in Medicine 27, 2008).
 
     Raises:
         RunError: No task is left.
@@ -103,11 +107,25 @@ def _loss(pair: TaskPair) -> tuple[float, float, float]:
     found = pair.judged.difference
     assert found is not None
     assert pair.other.value is not None
-    ends = found.value, found.low, found.high
-    if is_perplexity(pair.own.unit):  # compared by logarithms
-        ends = math.expm1(ends[0]), math.expm1(ends[1]), math.expm1(ends[2])
+    if {*pair.own.items, *pair.other.items} <= {0.0, 1.0}:
+        ends = tuple(end / pair.other.value for end in (found.value, found.low, found.high))
     else:
-        ends = ends[0] / pair.other.value, ends[1] / pair.other.value, ends[2] / pair.other.value
-    if not pair.own.higher_is_better:
-        return ends
-    return -ends[0], -ends[2], -ends[1]
+        ends = _of_values(log_ratio(pair.own), log_ratio(pair.other))
+    if is_perplexity(pair.own.unit):  # compared by logarithms
+        ends = tuple(math.expm1(min(end, LARGEST_LOG)) for end in ends)
+    value, low, high = ends
+    return (-value, -high, -low) if pair.own.higher_is_better else (value, low, high)
+
+
+def _of_values(own: Record, other: Record) -> tuple[float, ...]:
+    """The change of a mean, and the ends of its interval: as a share of the other mean, but of
+    logarithms as it is."""
+    import numpy as np
+
+    before = np.asarray(other.items)
+    change = np.asarray(own.items) - before
+    if own.unit == _LOGARITHMS:
+        return float(change.mean()), *skewed_interval(change.tolist())
+    share = float(change.mean() / before.mean())
+    each = share + (change - share * before) / before.mean()  # linear in both means
+    return share, *skewed_interval(each.tolist())

@@ -12,6 +12,7 @@ from .difference import (
     unpaired_difference,
 )
 from .estimates import (
+    LARGEST_LOG,
     Estimate,
     Positive,
     Ratio,
@@ -40,7 +41,14 @@ from .format import (
     with_error,
 )
 from .groups import grouped
-from .intervals import paired_share_interval, share_interval, t_interval, t_p_value, t_quantile
+from .intervals import (
+    paired_share_interval,
+    share_interval,
+    skewed_interval,
+    t_interval,
+    t_p_value,
+    t_quantile,
+)
 from .rank import RankCorrelation, RankDifference, rank_correlation, rank_lead
 from .sequential import (
     SequenceInterval,
@@ -52,6 +60,7 @@ from .sequential import (
 from .verdicts import Verdict, beats_floor, holm, verdict
 
 __all__ = [
+    "LARGEST_LOG",
     "NOTHING",
     "Correlation",
     "Difference",
@@ -92,6 +101,7 @@ __all__ = [
     "ratio_with_error",
     "sequential_difference",
     "share_interval",
+    "skewed_interval",
     "stopping_index",
     "t_interval",
     "t_p_value",

@@ -151,6 +151,6 @@ def test_both_ends_of_it_are_rarely_wrong(count: int) -> None:
     rng, draws = np.random.default_rng(count), 2000
     ends = np.array([skewed_interval(rng.gamma(2, 0.5, count).tolist()) for _ in range(draws)])
     # 5 % of 2,000 draws has a standard error of 0.5 points; three of them. Student's interval
-    # of 8 such values is too low in 8 %.
+    # of 8 such values is too low in 7 %.
     assert (ends[:, 1] < 1).mean() <= 0.05 + 0.015
     assert (ends[:, 0] > 1).mean() <= 0.025 + 0.011

@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -21,6 +22,11 @@ os.environ.setdefault("HF_DEACTIVATE_ASYNC_LOAD", "1")
 
 import shape_checks
 
+# On a busy machine any example may take long.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 shape_checks.install()  # before any module of the package is imported
 gc.disable()  # imports and compiled tests stay: half the time would go into a search for garbage
 

@@ -47,6 +47,24 @@ def test_of_other_configs_the_whole_reading_has_the_word(config: dict[str, Any])
     refuse_beyond_stated(config, Target("to", "99x"))
 
 
+MIXTURE = {**LLAMA, "model_type": "qwen3_moe", "moe_intermediate_size": 24}
+
+
+@pytest.mark.parametrize(("kind", "text"), BEYOND)
+def test_a_width_that_no_expert_can_have_is_refused_in_the_words_of_experts(
+    kind: Any, text: str
+) -> None:
+    with pytest.raises(TargetError, match=r"width must be in \[1, 23\], as the model has 24"):
+        refuse_beyond_stated(MIXTURE, Target(kind, text))
+
+
+@pytest.mark.parametrize(("kind", "text"), [("width", "23"), ("width", "30"), ("remove", "40%")])
+def test_a_width_that_some_block_of_a_mixture_may_have_passes(kind: Any, text: str) -> None:
+    refuse_beyond_stated(MIXTURE, Target(kind, text), align=64)  # who knows what is rounded
+    latent = {**MIXTURE, "moe_latent_size": 16}
+    refuse_beyond_stated(latent, Target("width", "900"))
+
+
 def test_budgets_and_names_of_kinds_need_the_whole_reading() -> None:
     refuse_beyond_stated(LLAMA, Target("params", "900B"))
     refuse_beyond_stated(LLAMA, Target("width", "mlp=4000"))

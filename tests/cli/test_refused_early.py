@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gguf
 import pytest
 from click.testing import CliRunner
+from tiny_gguf import requantized, save_llama
 
 from widthwise.cli import main
 from widthwise.cut.checkpoint import finding, resolve
@@ -152,6 +154,27 @@ def folder(place: Path) -> None:
     (place / "model").mkdir()
     config = {"model_type": "llama", "hidden_size": 32, "intermediate_size": 53}
     (place / "model" / "config.json").write_text(json.dumps(config))
+
+
+def test_a_width_that_a_gguf_file_or_a_mixture_rules_out_is_said_without_torch(place: Path) -> None:
+    small = save_llama(place / "small.gguf", 96)
+    requantized(small, place / "blocks.gguf", gguf.GGMLQuantizationType.Q8_0)
+    (place / "experts").mkdir()
+    config = {"model_type": "qwen3_moe", "hidden_size": 32, "intermediate_size": 64}
+    config |= {"moe_intermediate_size": 48, "num_experts": 4}
+    (place / "experts" / "config.json").write_text(json.dumps(config))
+    _are_said_without_torch(
+        [
+            ("prune small.gguf --width 96 -o out", "[1, 95], as the model has 96"),
+            ("prune small.gguf --to 9x -o out.gguf", "[1, 95], as the model has 96"),
+            (
+                "prune blocks.gguf --width 31 -o out.gguf",
+                "31 neurons, which is below the alignment 32",
+            ),
+            ("plan experts --width 500", "[1, 47], as the model has 48"),
+            ("prune experts --to 99x -o out", "[1, 47], as the model has 48"),
+        ]
+    )
 
 
 @pytest.mark.parametrize(("words", "asks"), BEYOND_CONFIG)

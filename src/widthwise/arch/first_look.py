@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from .families import ALL_MIXTURE_KEYS
+from ..errors import TargetError
+from .families import ALL_MIXTURE_KEYS, LATENT_KEY, MIXTURE_KEYS
 from .sections import text_config
 from .targets import Target, resolve_dense
 from .width import family_in, unequal_width_keys
@@ -21,8 +22,8 @@ def refuse_beyond_stated(
 ) -> None:
     """Refuse a width that a model cannot have by the sizes which its config states.
 
-    Nothing is said of a config that does not state one width for all layers in the usual way:
-    `resolve` has the last word on every width.
+    Nothing is said of a config that does not state one width for all layers, or for all routed
+    experts, in the usual way: `resolve` has the last word on every width.
 
     Args:
         config: The parsed config.json.
@@ -36,11 +37,31 @@ def refuse_beyond_stated(
     usual = family.width_keys[0]
     hidden_size, intermediate_size = text.get("hidden_size"), text.get(usual)
     is_plain = family.factor == 1 and not (family.adjusted_by or family.doubled_by)
-    others = {*ALL_MIXTURE_KEYS, *unequal_width_keys(config)} - {usual}
-    if target.kind not in _KINDS or target.named or not is_plain or not others.isdisjoint(text):
+    if target.kind not in _KINDS or target.named or not is_plain or not _is_size(hidden_size):
         return
-    if _is_size(hidden_size) and _is_size(intermediate_size):
+    unequal = {*unequal_width_keys(config), LATENT_KEY} - {usual}
+    if not unequal.isdisjoint(text):
+        return
+    if not ALL_MIXTURE_KEYS.isdisjoint({*text} - {usual}):
+        _refuse_for_experts(text, hidden_size, target)
+    elif _is_size(intermediate_size):
         resolve_dense(hidden_size, intermediate_size, target, align=align)
+
+
+def _refuse_for_experts(text: Mapping[str, Any], hidden_size: int, target: Target) -> None:
+    """Refuse what no width allows that a routed expert may have, in the words of the first one."""
+    keys = MIXTURE_KEYS["experts"]
+    if not _is_size(text.get(keys[0])):
+        return
+    refused = []
+    for width in (text[key] for key in keys if _is_size(text.get(key))):
+        try:
+            resolve_dense(hidden_size, width, target, align=1)
+        except TargetError as error:
+            refused.append(error)
+        else:
+            return
+    raise refused[0]
 
 
 def _is_size(value: Any) -> TypeGuard[int]:

@@ -162,12 +162,12 @@ def prune(model: str, plan_file: Path | None, out: Path, force: bool, **options:
     check_out(model, out, force=force)
     source = resolve_model(model)
     refuse_overlap(source.found, out)
+    if request and is_gguf(out):
+        request = replace(request, spec=aligned_to_blocks(request.spec, source))
     if request:
         request.spec.refuse_early(source)
     tell_bytes(source)
     _check_vocabulary(source, tie=options["tie_embeddings"])
-    if request and is_gguf(out):
-        request = replace(request, spec=aligned_to_blocks(request.spec, source))
     console = Console(stderr=True)
     if request and refitting:
         asked = {**options, "engine": engine}

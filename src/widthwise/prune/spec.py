@@ -9,7 +9,7 @@ from inspect import signature
 from typing import Any, TypedDict, Unpack
 
 from ..arch import Architecture, Target, Width, check_rounding, refuse_beyond_stated, resolve
-from ..cut.checkpoint import ModelSource, read_json, stored_dtype
+from ..cut.checkpoint import ModelSource, stored_dtype
 from ..errors import PlanError, TargetError
 from .criteria import CRITERIA, DEFAULT_CRITERION, MOMENT_CRITERIA
 
@@ -132,15 +132,15 @@ class PruneSpec:
         )
 
     def refuse_early(self, source: ModelSource) -> None:
-        """Refuse what the config.json of a folder rules out, before the model is read.
+        """Refuse what the config.json of a folder, or the shapes in a GGUF file, rule out, before
+        the model is read.
 
         Raises:
             TargetError: The model has no such width.
-            CheckpointError: The file cannot be read.
+            CheckpointError, UnsupportedModelError: The file cannot be read.
         """
-        path = source.found / "config.json"
-        if source.gguf is None and not self.paper_widths and path.is_file():
-            refuse_beyond_stated(read_json(path), self.target, align=self.align)
+        if not self.paper_widths:
+            refuse_beyond_stated(source.stated, self.target, align=self.align)
 
     def width(self, architecture: Architecture) -> Width:
         """The one width for all layers of a model.

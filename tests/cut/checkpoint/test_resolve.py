@@ -8,9 +8,10 @@ import pytest
 import torch
 from checkpoint_files import load
 from families import tiny
-from tiny_gguf import write_gguf
+from tiny_gguf import save_llama, write_gguf
 
 from widthwise import make_plan, prune_checkpoint
+from widthwise.cut.checkpoint import resolve_model
 from widthwise.errors import CheckpointError
 
 KEPT = 29
@@ -34,8 +35,6 @@ def test_models_are_found_in_the_local_hub_cache(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hub id works offline from the cache that huggingface_hub keeps."""
-    from widthwise.cut.checkpoint import resolve_model
-
     commit = "c" * 40
     repo = tmp_path / "hub" / "models--some--model"
     (repo / "refs").mkdir(parents=True)
@@ -47,3 +46,16 @@ def test_models_are_found_in_the_local_hub_cache(
     assert (source.path, source.name) == (repo / "snapshots" / commit, "some/model")
     with pytest.raises(CheckpointError, match="other/model: there is no such folder, and"):
         resolve_model("other/model")
+
+
+def test_sizes_are_stated_before_the_model_is_read(tmp_path: Path) -> None:
+    file = save_llama(tmp_path / "tiny.gguf", 96)
+    assert resolve_model(file).stated == {"hidden_size": 32, "intermediate_size": 96}
+    (tmp_path / "folder").mkdir()
+    source = resolve_model(tmp_path / "folder")
+    assert source.stated == {}
+    (tmp_path / "folder" / "config.json").write_text('{"hidden_size": 7}')
+    assert source.stated == {"hidden_size": 7}
+    (tmp_path / "short.gguf").write_bytes(file.read_bytes()[:200])
+    with pytest.raises(CheckpointError, match="is truncated or damaged"):
+        _ = resolve_model(tmp_path / "short.gguf").stated

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from ...assets import (
     EMBEDDED,
     NAMED_MODELS,
+    checked_reader,
     embedded_model,
     has_embedded_model,
     has_named_model,
@@ -25,7 +26,7 @@ from ..weights import fingerprint
 from .gguf_checkpoint import GgufCheckpoint
 from .hub import hub_folder
 from .lineage import lineage_of
-from .reader import Checkpoint
+from .reader import Checkpoint, read_json
 from .tokenizer import load_tokenizer
 
 EMBEDDED_TITLE = "SmolLM2-135M-Instruct"
@@ -59,6 +60,28 @@ class ModelSource:
             CheckpointError, UnsupportedModelError, OutputError: As `convert_gguf`.
         """
         return self.found if self.gguf is None else self.checkpoint.loadable
+
+    @property
+    def stated(self) -> Mapping[str, Any]:
+        """What a folder's config.json states; of a GGUF file the sizes of its blocks, by the names
+        of a config. Empty where there is no such file, and where blocks are not alike.
+
+        It is there before the model is read, which takes seconds.
+
+        Raises:
+            CheckpointError, UnsupportedModelError: The file cannot be read.
+        """
+        if self.gguf is None:
+            path = self.found / "config.json"
+            return read_json(path) if path.is_file() else {}
+        downs = {
+            tuple(map(int, tensor.shape))
+            for tensor in checked_reader(self.gguf).tensors
+            if re.search(r"\.ffn_down.*\.weight$", str(tensor.name))
+        }
+        if len(downs) != 1 or len(shape := downs.pop()) != 2:
+            return {}
+        return dict(zip(("intermediate_size", "hidden_size"), shape, strict=True))
 
     @cached_property
     def checkpoint(self) -> Checkpoint:

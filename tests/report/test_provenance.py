@@ -19,10 +19,13 @@ def test_setting_left_open_is_what_the_records_say() -> None:
     many = [
         replace(r, settings={"dtype": "bfloat16", "rounds": [i] * 30}) for i, r in enumerate(MADE)
     ]
-    rows = dict(setting_rows(many, {"dtype": None, "limit": None, "items_asked": 100}))
+    rows = dict(
+        setting_rows(many, {"dtype": None, "limit": None, "items_asked": 100, "limits": {}})
+    )
     assert rows == {
         "dtype": "bfloat16",
         "limit": "not set",
+        "limits": "not set",
         "items asked": "100",
         "rounds": f"{len(MADE)} values, in the records",
     }

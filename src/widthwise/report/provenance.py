@@ -60,9 +60,10 @@ def setting_rows(records: Sequence[Record], settings: Mapping[str, Any]) -> list
 
     What the tables say of each task and workload is left out.
 
-    A setting that the run left open (None) is what the records say it became.
+    A setting that the run left open (None) is what the records say it became; one that holds
+    nothing is not set.
     """
-    rows = {name: format_value(value) for name, value in settings.items() if value is not None}
+    rows = {n: text for n, v in settings.items() if v is not None and (text := format_value(v))}
     by_name: dict[str, dict[str, list[str]]] = {}
     for record in records:
         for name, value in record.settings.items():

@@ -107,6 +107,7 @@ JSON_KEYS = {
     "report": "report models",
     "shrink": "asked reached verdict folder model file file_bytes dense_bytes minutes sizes pairs "
     "speeds trials",
+    "shrink --dry-run": "asked removed sizes planned_bytes dense_bytes savings estimate",
     "study": "folder report models",
     "study --dry-run": "pieces device",
     "tinynet build": "folder title family scale classes counts differences",

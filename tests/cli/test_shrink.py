@@ -67,6 +67,10 @@ def test_an_encoder_is_refused(tmp_path: Path) -> None:
 def test_a_dry_run_says_the_plan_and_writes_nothing(saved: Path, tmp_path: Path) -> None:
     result = run("shrink", saved, "--smaller", "5%", "--dry-run", "-o", tmp_path / "out")
     assert (result.exit_code, result.stdout) == (0, ""), result.output
+    again = run("shrink", saved, "--smaller", "5%", "--dry-run", "--json", "-o", tmp_path / "out")
+    planned = printed_json("shrink --dry-run", again)
+    assert planned["planned_bytes"] <= 0.95 * planned["dense_bytes"]
+    assert again.stderr == result.stderr
     lines = result.stderr.splitlines()
     assert lines[0].startswith("Without a cut nothing is known to save")
     assert "asked --smaller 5%; width " in lines[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,3 +134,13 @@ def test_a_file_with_blocks_is_what_is_asked(
     again = Shrink(tmp_path / "out", work.settings)
     assert again.is_done
     assert again.run().verdict == result.verdict
+
+
+def test_a_result_that_somebody_removed_is_missed(
+    shrunk: tuple[ShrinkResult, list[str]], tmp_path: Path
+) -> None:
+    result, _ = shrunk
+    copy = shutil.copytree(result.folder, tmp_path / "copy")
+    shutil.rmtree(copy / "model")
+    with pytest.raises(RunError, match=r"copy/model is gone, which this shrink had made: name"):
+        Shrink(copy, result.settings).run()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..cut.gguf import FILE_TYPES
-from ..prune import weights_advised
 from .json_output import json_option, print_json, wants_json, without
 from .options import (
     MODEL,
@@ -25,10 +24,11 @@ from .options import (
 )
 from .plan_options import tell_needs
 from .progress_bar import hush_transformers, progress_bar
+from .prose import echo
 from .tables import print_titled, print_wrapped, table_console
 
 if TYPE_CHECKING:
-    from ..shrink import Shrink, ShrinkResult
+    from ..shrink import Shrink, ShrinkPlan, ShrinkResult
 
 _GOALS = ("remove", "params", "size", "smaller", "max_loss", "faster")  # as shrink.GOALS
 _TASKS = "embedded:prose,embedded:hellaswag,embedded:piqa,embedded:sciq"
@@ -95,11 +95,14 @@ def shrink(model: str, out: Path, dry_run: bool, **options: Any) -> None:
 
     settings = ShrinkSettings(model=model, **options)
     command = shlex.join(["widthwise", *sys.argv[1:]])
-    _tell_plan(Shrink(out, settings), out)
+    planned = Shrink(out, settings)
+    _tell_plan(planned, out)
     if dry_run:
+        if wants_json():
+            print_json(_plan_values(planned.plan, out))
         return
     hush_transformers()
-    with progress_bar() as bar, weights_advised():
+    with progress_bar() as bar:
         work = Shrink(out, settings, command=command, on_told=bar.print, on_progress=bar.tell)
         result = work.run()
     _print_result(result)
@@ -111,7 +114,7 @@ def _tell_plan(work: Shrink, out: Path) -> None:
     """Say what saves without a cut, what will be done, and what it takes."""
     plan = work.plan
     for sentence in (*plan.first_words, f"{plan.words}."):
-        click.echo(sentence, err=True)
+        echo(sentence, err=True)
     if work.is_done:
         return
     minutes = work.settings.minutes
@@ -120,7 +123,7 @@ def _tell_plan(work: Shrink, out: Path) -> None:
     left = "healing has what the others leave"
     if needed >= 60 * minutes:
         left = "there is none left for healing: give more --minutes"
-    click.echo(f"That is {one} alone; of the {minutes:g} minutes for all stages {left}.", err=True)
+    echo(f"That is {one} alone; of the {minutes:g} minutes for all stages {left}.", err=True)
 
 
 def _print_result(result: ShrinkResult) -> None:
@@ -137,6 +140,19 @@ def _print_result(result: ShrinkResult) -> None:
     if result.settings.gguf:
         click.echo(f"file for llama.cpp: {result.file}")
     click.echo(f"checkpoint: {result.model}")
+
+
+def _plan_values(plan: ShrinkPlan, out: Path) -> dict[str, Any]:
+    """What `--dry-run --json` prints; of several widths that are tried, the sizes of the widest."""
+    return {
+        "asked": str(plan.goal),
+        "removed": [spec.target.text for spec in plan.specs] if plan.goal.is_tried else [],
+        "sizes": without(plan.sizes, "neurons"),
+        "planned_bytes": plan.planned_bytes,
+        "dense_bytes": plan.dense_bytes,
+        "savings": plan.savings,
+        "estimate": plan.estimate(out),
+    }
 
 
 def _values(result: ShrinkResult) -> dict[str, Any]:

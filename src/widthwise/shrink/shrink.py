@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
 
-from ..errors import OutputError
+from ..errors import OutputError, RunError
 from ..io import move_into_place
 from ..runs import ProgressCallback, RunStore
 from .page import write_page, write_readme
@@ -71,6 +71,7 @@ class Shrink:
         self.plan  # noqa: B018  what is wrong is said before a folder is made
         folder = self.store.folder
         with folder.held():
+            self._check_kept()
             if not self.is_done:
                 folder.write_settings(folder.agree(self.settings.stored))
             for name, do in self._stages():
@@ -85,6 +86,16 @@ class Shrink:
             write_readme(result, self.path / "README.md")
             write_page(result, self.path / "report.html")
         return result
+
+    def _check_kept(self) -> None:
+        """Refuse a folder from which somebody has taken what a stage had made."""
+        made = {"model": self.path / MODEL, "gguf": self.path / f"{MODEL}.gguf"}
+        for name, path in made.items():
+            if name in self.store.records and not path.exists():
+                raise RunError(
+                    f"{path} is gone, which this shrink had made: name another folder with -o, "
+                    f"or remove {self.path} to begin anew"
+                )
 
     @property
     def _result(self) -> ShrinkResult:

@@ -238,6 +238,7 @@ def test_criteria_may_be_added_to_a_folder_that_had_none(
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("all_documents")
 def test_workers_that_begin_together_calibrate_once(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """Two processes on one folder: one file, and the numbers of a study in one process."""
     settings = study_settings_of(tiny_checkpoint, **{**PROSE, "criteria": ("activation+refit",)})

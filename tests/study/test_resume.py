@@ -151,10 +151,11 @@ KILLS = (2, 11, 19)  # records of 25: while counting or loading, among piqa and 
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("all_documents")
 def test_killed_sweeps_go_on_and_end_with_the_same_records(
-    whole: Any, tiny_checkpoint: Path, tmp_path: Path
+    tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    _, records = whole
+    records = run(tmp_path / "whole", settings_of(tiny_checkpoint))
     words = [
         "--suite",
         ",".join(TASKS),

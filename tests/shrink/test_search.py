@@ -103,6 +103,22 @@ def test_the_minutes_end_a_search_and_that_is_said(text: Path, tmp_path: Path) -
     assert "The 1e-06 minutes allow no further width, so a narrower one may do as well" in told[1]
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("anything_can_be_lost")
+def test_with_a_type_of_blocks_the_file_of_a_cut_is_judged(
+    text: Path, all_words: Path, tmp_path: Path
+) -> None:
+    """A limit that no width keeps, so that the first one ends the search."""
+    pytest.importorskip("sentencepiece")
+    asked = {"model": str(all_words), "gguf": "q4_0", "max_loss": "0.0000001%"}
+    with pytest.raises(TargetError, match="is not shown to be kept by any width"):
+        run(tmp_path, settings_of(tmp_path, text, **asked))
+    (asked_of,) = (tmp_path / "out" / "evaluations").glob("[0-9]*/study.json")
+    assert json.loads(asked_of.read_text())["model"].endswith("out/decoded")
+    left = [*(tmp_path / "out").glob("*.gguf"), *(tmp_path / "out").glob("decoded")]
+    assert not left
+
+
 @pytest.mark.usefixtures("anything_can_be_lost")
 def test_where_no_width_is_shown_to_lose_little_the_sentence_has_the_number(
     text: Path, tmp_path: Path

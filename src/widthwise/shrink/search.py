@@ -134,7 +134,7 @@ class LossSearch(WidthSearch):
                 shutil.rmtree(path)
         share, place = share_of(spec), trial_place(spec)
         steps.cut(spec, place, f"try {share} %")
-        steps.ask(place, evaluation_place(share), f"try {share} %")
+        steps.ask_trial(place, share)
 
     def _loss(self, spec: PruneSpec) -> Loss:
         places = (evaluation_place(share_of(spec)), ITEMS_BEFORE)

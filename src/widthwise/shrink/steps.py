@@ -27,7 +27,16 @@ from ..study import (
     read_study,
 )
 from .settings import ShrinkSettings
-from .stages import DECODED, DENSE_FILE, ITEMS_AFTER, ITEMS_BEFORE, MODEL, share_of, trial_file
+from .stages import (
+    DECODED,
+    DENSE_FILE,
+    ITEMS_AFTER,
+    ITEMS_BEFORE,
+    MODEL,
+    evaluation_place,
+    share_of,
+    trial_file,
+)
 
 _WORKLOAD = "512x32"
 _STATE_BYTES = 20  # of a parameter that is healed
@@ -56,26 +65,40 @@ class Steps:
         self._before.run()
 
     def ask_after(self) -> None:
-        """Ask the result the same items.
+        """Ask the result the same items."""
+        self._ask_deployed(MODEL, self._file, ITEMS_AFTER, "after")
 
-        Where its file has numbers in blocks that is asked, decoded, if transformers can read it;
-        else the checkpoint.
-        """
-        if self.settings.gguf in (None, *PLAIN):
-            self.ask(MODEL, ITEMS_AFTER, "after")
+    def ask_trial(self, checkpoint: str, share: str) -> None:
+        """Ask a cut that is tried the same items, as it would be deployed."""
+        file = self.path / trial_file(share)
+        if self._is_in_blocks and not file.exists():  # one that is there is whole
+            self._write(ModelSource(self.path / checkpoint, file.stem), file)
+        self._ask_deployed(checkpoint, file, evaluation_place(share), f"try {share} %")
+        file.unlink(missing_ok=True)
+
+    @property
+    def _is_in_blocks(self) -> bool:
+        """Whether the file that is deployed has other numbers than the checkpoint."""
+        return self.settings.gguf not in (None, *PLAIN)
+
+    def _ask_deployed(self, checkpoint: str, file: Path, place: str, when: str) -> None:
+        """Ask a checkpoint; where its file has numbers in blocks that, decoded, if transformers can
+        read it."""
+        if not self._is_in_blocks:
+            self._ask(checkpoint, place, when)
             return
         decoded = self.path / DECODED
         try:
-            if not decoded.exists():  # one that is there is whole: the process was killed then
-                self.on_progress(0.0, f"after: decoding {self._file.name}")
-                convert_gguf(self._file, decoded, "bfloat16")
+            shutil.rmtree(decoded, ignore_errors=True)
+            self.on_progress(0.0, f"{when}: decoding {file.name}")
+            convert_gguf(file, decoded, "bfloat16")
         except UnsupportedModelError:  # the table of results says it
-            self.ask(MODEL, ITEMS_AFTER, "after")
+            self._ask(checkpoint, place, when)
             return
-        self.ask(DECODED, ITEMS_AFTER, "after")
+        self._ask(DECODED, place, when)
         shutil.rmtree(decoded)
 
-    def ask(self, model: str, place: str, when: str) -> None:
+    def _ask(self, model: str, place: str, when: str) -> None:
         """Ask a checkpoint of the folder the same items."""
         before = self._before
         before.run()  # it has every score; what it says next is asked again as far as needed

@@ -127,8 +127,10 @@ def test_a_file_with_blocks_is_what_is_asked(
         work = Shrink(tmp_path / "out", made(tmp_path, text, **asked))
         result = work.run()
     assert [*work.store.records][-2:] == ["gguf", "after"]
-    assert result.table.about.endswith("of the result, which is the q4_0 file, decoded")
-    assert not (tmp_path / "out" / "decoded").exists()
+    assert result.table.about.endswith("and of the result, by their q4_0 files, decoded")
+    assert not [*(tmp_path / "out").glob("*decoded")]
+    before = {pair.other.model for pair in result.pairs}
+    assert before == {str(tmp_path / "out" / "dense-decoded")}
     own = {record.model for record in read_study(tmp_path / "out" / "evaluations/after").records}
     assert own == {str(tmp_path / "out" / "decoded")}
     again = Shrink(tmp_path / "out", work.settings)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..cut.gguf import FILE_TYPES
+from ..stats import counted
 from .json_output import json_option, print_json, wants_json, without
 from .options import (
     MODEL,
@@ -123,6 +124,9 @@ def _tell_plan(work: Shrink, out: Path) -> None:
     left = "healing has what the others leave"
     if needed >= 60 * minutes:
         left = "there is none left for healing: give more --minutes"
+    if plan.goal.kind == "max_loss":
+        fitting = min(len(plan.specs), max(1, int(60 * minutes / needed)))
+        left = f"the search has all, which is enough for about {counted(fitting, 'cut')}"
     echo(f"That is {one} alone; of the {minutes:g} minutes for all stages {left}.", err=True)
 
 

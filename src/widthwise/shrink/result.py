@@ -211,7 +211,7 @@ class ShrinkResult:
         if kind in (None, *PLAIN):
             return ""
         if any(Path(pair.own.model).name == DECODED for pair in self.pairs):
-            return f", which is the {kind} file, decoded"
+            return f", by their {kind} files, decoded"
         return (
             f", as a checkpoint, because transformers cannot read the {kind} file; what that loses "
             "on top is not known"
@@ -275,6 +275,8 @@ class ShrinkResult:
         sentences = [
             f"Asked: {self.plan.goal.words}; {reached}, as {self._why}. {self._lost_words}."
         ]
+        if self.search and self.search.end_words:
+            sentences.append(self.search.end_words)
         if self._why != self.size_words:
             sentences.append(f"{self.size_words[0].upper()}{self.size_words[1:]}.")
         if faster:

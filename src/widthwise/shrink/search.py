@@ -167,8 +167,8 @@ class LossSearch(WidthSearch):
         if not last.is_enough or last.spec == self.plan.specs[-1]:
             return ""
         return (
-            f"The {self.settings.minutes:g} minutes allow no further width, so a narrower one may "
-            "do as well; give more --minutes."
+            f"The {self.settings.minutes:g} minutes allowed no narrower width to be tried, which "
+            "may do as well: give more --minutes, and another folder."
         )
 
 

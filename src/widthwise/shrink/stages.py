@@ -14,6 +14,7 @@ from ..runs import STAGES, RecordFormat
 CUT, MODEL, SPEED = "cut", "model", "speed"  # folders of checkpoints, and of times
 DENSE_FILE = "dense.gguf"  # the model without a cut, while files are timed
 DECODED = "decoded"  # the numbers of the GGUF file, while they are asked
+DENSE_DECODED = "dense-decoded"  # those of the same file without a cut
 Stage = tuple[str, Callable[[], str | None]]  # its name, and what does it: gives a reason or None
 
 

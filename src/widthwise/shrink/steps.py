@@ -20,7 +20,6 @@ from ..runs import ProgressCallback
 from ..study import (
     CostSettings,
     CostStudy,
-    EvaluateSettings,
     Evaluation,
     FileCostSettings,
     FileCostStudy,
@@ -29,6 +28,7 @@ from ..study import (
 from .settings import ShrinkSettings
 from .stages import (
     DECODED,
+    DENSE_DECODED,
     DENSE_FILE,
     ITEMS_AFTER,
     ITEMS_BEFORE,
@@ -61,12 +61,13 @@ class Steps:
     on_progress: ProgressCallback
 
     def ask_before(self) -> None:
-        """Ask the model without a cut."""
-        self._before.run()
+        """Ask the model without a cut, as it would be deployed."""
+        self._before(self._tell("before")).run()
 
     def ask_after(self) -> None:
         """Ask the result the same items."""
         self._ask_deployed(MODEL, self._file, ITEMS_AFTER, "after")
+        shutil.rmtree(self.path / DENSE_DECODED, ignore_errors=True)
 
     def ask_trial(self, checkpoint: str, share: str) -> None:
         """Ask a cut that is tried the same items, as it would be deployed."""
@@ -100,22 +101,32 @@ class Steps:
 
     def _ask(self, model: str, place: str, when: str) -> None:
         """Ask a checkpoint of the folder the same items."""
-        before = self._before
+        before = self._before(lambda *_: None)
         before.run()  # it has every score; what it says next is asked again as far as needed
         settings = self.settings.evaluation(str(self.path / model), self._dtype)
-        self._evaluation(place, settings, when, before).run()
+        tell = self._tell(when)
+        Evaluation(self.path / place, settings, on_progress=tell, against=before).run()
 
-    @property
-    def _before(self) -> Evaluation:
-        settings = self.settings.evaluation(self.settings.model)
-        return self._evaluation(ITEMS_BEFORE, settings, "before")
+    def _before(self, on_progress: ProgressCallback) -> Evaluation:
+        """The evaluation of the model without a cut."""
+        settings = self.settings.evaluation(self._dense())
+        return Evaluation(self.path / ITEMS_BEFORE, settings, on_progress=on_progress)
 
-    def _evaluation(
-        self, place: str, settings: EvaluateSettings, when: str, against: Evaluation | None = None
-    ) -> Evaluation:
-        return Evaluation(
-            self.path / place, settings, on_progress=self._tell(when), against=against
-        )
+    def _dense(self) -> str:
+        """The model without a cut; where a file is deployed that has numbers in blocks the same
+        file of it, decoded, so that only the cut tells the two apart."""
+        decoded, file = self.path / DENSE_DECODED, self.path / DENSE_FILE
+        if not self._is_in_blocks:
+            return self.settings.model
+        try:
+            if not decoded.exists():  # one that is there is whole
+                self._write(self.source, file)
+                convert_gguf(file, decoded, "bfloat16")
+        except UnsupportedModelError:
+            return self.settings.model
+        finally:
+            file.unlink(missing_ok=True)
+        return str(decoded)
 
     def _tell(self, what: str) -> ProgressCallback:
         return lambda share, label: self.on_progress(share, f"{what}: {label}")

@@ -42,9 +42,9 @@ def test_the_loss_of_answers_is_the_share_of_right_ones_that_went() -> None:
     assert loss.high == pytest.approx(-known.low / 0.75)
     assert loss.is_within
     assert not loss_of([one], 0.1).is_within  # the interval reaches beyond
-    assert str(loss).endswith("on piqa, so at most 20.0 %")
-    assert "so more than 1.0 %" in str(loss_of([one], 0.01))
-    assert "so not shown to be at most 10.0 %" in str(loss_of([one], 0.1))
+    assert str(loss).endswith("on piqa, within the 20.0 % that are allowed")
+    assert "more than the 1.0 % that are allowed" in str(loss_of([one], 0.01))
+    assert "not shown to be within the 10.0 %" in str(loss_of([one], 0.1))
 
 
 def test_a_perplexity_is_compared_by_its_ratio() -> None:

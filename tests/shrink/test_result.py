@@ -102,7 +102,7 @@ def test_a_goal_of_loss_is_judged_of_the_result_itself(
     assert kept.is_kept
     assert kept.verdict.startswith(
         "Asked: a loss of at most 2%; reached, as there is a loss of 1.0 % [0.5 %, 1.5 %] on "
-        "prose, so at most 2.0 %."
+        "prose, within the 2.0 % that are allowed."
     )
     monkeypatch.setattr(module, "loss_of", lambda *_: replace(loss, high=0.03))
     missed = replace(result, plan=kept.plan)

@@ -53,10 +53,10 @@ class Loss:
         if self.others:
             return f"{found} on {of}, and of more than {limit} on {joined(self.others)}"
         if self.is_within:
-            return f"{found} on {of}, so at most {limit}"
+            return f"{found} on {of}, within the {limit} that are allowed"
         if self.low > self.limit:
-            return f"{found} on {of}, so more than {limit}"
-        return f"{found} on {of}, so not shown to be at most {limit}"
+            return f"{found} on {of}, more than the {limit} that are allowed"
+        return f"{found} on {of}, not shown to be within the {limit} that are allowed"
 
 
 def loss_of(pairs: Sequence[TaskPair], limit: float) -> Loss:

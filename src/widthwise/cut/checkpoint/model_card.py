@@ -30,8 +30,8 @@ tags:
 # {parent}, cut to {title}
 
 {what}
-with widthwise{refitted}. It was not trained after that: expect it to have lost much of what the
-parent knows, and measure it before you use it.
+with widthwise{refitted}. It was not trained after that: measure what it lost of what the parent
+knows before you use it.
 
 | | parent | this model |
 |---|---|---|

@@ -48,6 +48,7 @@ def run(folder: Path, settings: ShrinkSettings) -> tuple[ShrinkResult, list[str]
     return result, told
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("anything_can_be_lost")
 def test_the_narrowest_width_that_is_shown_to_lose_little_is_taken(
     text: Path, tmp_path: Path
@@ -94,7 +95,6 @@ def test_an_interrupted_search_goes_on_with_the_width_that_was_tried(
     assert not result.search.end_words
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("anything_can_be_lost")
 def test_the_minutes_end_a_search_and_that_is_said(text: Path, tmp_path: Path) -> None:
     settings = settings_of(tmp_path, text, max_loss="90%", minutes=1e-6)

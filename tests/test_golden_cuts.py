@@ -2,8 +2,8 @@
 
 `golden/cuts.txt` is what 41e98b0 wrote, byte for byte, but for the cards, which now say to measure
 what was lost, and of refits of which half of the text their error is and what the cut loses, and
-the code and config of compact cuts, which now state widths in `per_layer_config`. Refits themselves lie in `kept`, as it
-wrote them.
+the code and config of compact cuts, which now state widths in `per_layer_config`. Refits
+themselves lie in `kept`, as it wrote them.
 """
 
 from __future__ import annotations

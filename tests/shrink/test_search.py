@@ -125,7 +125,7 @@ def test_where_no_width_is_shown_to_lose_little_the_sentence_has_the_number(
     settings = settings_of(tmp_path, text, max_loss="0.0000001%")
     with pytest.raises(TargetError, match=r"^--max-loss 0.0000001% is not shown to be kept by any"):
         run(tmp_path, settings)
-    with pytest.raises(TargetError, match=r"neurons removed: a loss of .* not shown to be within the"):
+    with pytest.raises(TargetError, match=r"removed: a loss of .* not shown to be within the"):
         run(tmp_path, settings)  # known without a further cut
 
 

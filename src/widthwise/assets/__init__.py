@@ -10,7 +10,7 @@ from .embedded import (
     mmlu_rows,
 )
 from .gguf import convert_gguf
-from .gguf_facts import GgufFacts, gguf_digest, gguf_facts
+from .gguf_facts import GgufFacts, block_sizes, gguf_digest, gguf_facts
 from .gguf_file import architecture_of, checked_reader, gguf_reader
 from .gguf_model import GgufModel
 from .named_models import (
@@ -31,6 +31,7 @@ __all__ = [
     "NamedModel",
     "architecture_of",
     "benchmark_rows",
+    "block_sizes",
     "cache_dir",
     "checked_reader",
     "convert_gguf",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from ..io import remembered_sha256
 from .gguf_file import architecture_of, checked_reader
 from .wheels import digests
 
+_DOWN = re.compile(r"\.ffn_down.*\.weight$")  # the name of its weights
 _FILE_TYPE, _TOKENS = "general.file_type", "tokenizer.ggml.tokens"
 
 
@@ -56,6 +58,23 @@ def gguf_facts(path: Path) -> GgufFacts:
         hidden_size=int(stated("embedding_length") or 0),
         file_type=_file_type(reader.get_field(_FILE_TYPE)),
     )
+
+
+def block_sizes(path: Path) -> dict[str, int]:
+    """The sizes of the blocks of a file, by the names of a config; empty where blocks are not
+    alike, or hold experts.
+
+    Raises:
+        CheckpointError, UnsupportedModelError: As `gguf_facts`.
+    """
+    downs = {
+        tuple(map(int, tensor.shape))
+        for tensor in checked_reader(path).tensors
+        if _DOWN.search(str(tensor.name))
+    }
+    if len(downs) != 1 or len(shape := downs.pop()) != 2:
+        return {}
+    return dict(zip(("intermediate_size", "hidden_size"), shape, strict=True))
 
 
 def gguf_digest(path: Path) -> str:

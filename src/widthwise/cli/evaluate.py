@@ -11,7 +11,7 @@ import click
 
 from ..errors import RunError
 from ..evaluate import BACKENDS, SUITES
-from .json_output import json_option, print_study_json, wants_json, without
+from .json_output import json_option, pair_values, print_study_json, wants_json
 from .options import (
     DEFAULT_CRITERIA,
     MODEL,
@@ -206,10 +206,7 @@ def _beside(out: Path, settings: EvaluateSettings, against: str) -> list[Record]
     print_pairs((Path(study.parent.name).name, records), (Path(dense.parent.name).name, others))
     _tell_files(out, out / OWN)
     if wants_json():
-        pairs = [
-            {**without(pair, "own", "other"), "verdict": pair.word}
-            for pair in task_pairs(records, others)
-        ]
+        pairs = pair_values(task_pairs(records, others))
         print_study_json(out, {out / OWN: records, out / OTHER: others}, pairs=pairs)
     return [*others, *records]
 

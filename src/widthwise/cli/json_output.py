@@ -17,6 +17,7 @@ import click
 from ..stats import Estimate
 
 if TYPE_CHECKING:
+    from ..findings import TaskPair
     from ..study import Record
 
 _STREAM = "widthwise: standard output"
@@ -99,3 +100,8 @@ def without(value: Any, *names: str) -> dict[str, Any]:
     """The fields of a dataclass but for some, which a file holds."""
     kept = (field.name for field in fields(value) if field.name not in names)
     return {name: getattr(value, name) for name in kept}
+
+
+def pair_values(pairs: Sequence[TaskPair]) -> list[dict[str, Any]]:
+    """Tasks of two models, without their records, each with its `verdict`."""
+    return [{**without(pair, "own", "other"), "verdict": pair.word} for pair in pairs]

@@ -11,7 +11,7 @@ import click
 
 from ..cut.gguf import FILE_TYPES
 from ..stats import counted
-from .json_output import json_option, print_json, wants_json, without
+from .json_output import json_option, pair_values, print_json, wants_json, without
 from .options import (
     MODEL,
     data_option,
@@ -31,7 +31,6 @@ from .tables import print_titled, print_wrapped, table_console
 if TYPE_CHECKING:
     from ..shrink import Shrink, ShrinkPlan, ShrinkResult
 
-_GOALS = ("remove", "params", "size", "smaller", "max_loss", "faster")  # as shrink.GOALS
 _TASKS = "embedded:prose,embedded:hellaswag,embedded:piqa,embedded:sciq"
 
 
@@ -91,9 +90,9 @@ def shrink(model: str, out: Path, dry_run: bool, **options: Any) -> None:
     MODEL is {MODEL}. It is asked the same items before and after, and both are timed in turn.
     Writes model/ (the checkpoint), README.md, report.html and, with --gguf, model.gguf.
     """
-    only_given(options, _GOALS, "Ask for something with")
-    from ..shrink import Shrink, ShrinkSettings
+    from ..shrink import GOALS, Shrink, ShrinkSettings
 
+    only_given(options, GOALS, "Ask for something with")
     settings = ShrinkSettings(model=model, **options)
     command = shlex.join(["widthwise", *sys.argv[1:]])
     planned = Shrink(out, settings)
@@ -173,7 +172,7 @@ def _values(result: ShrinkResult) -> dict[str, Any]:
         "dense_bytes": result.plan.dense_bytes,
         "minutes": result.minutes,
         "sizes": without(result.plan.sizes, "neurons"),
-        "pairs": [{**without(p, "own", "other"), "verdict": p.word} for p in result.pairs],
+        "pairs": pair_values(result.pairs),
         "speeds": result.speeds,
         "trials": [{**without(trial, "spec"), "said": str(trial)} for trial in trials],
     }

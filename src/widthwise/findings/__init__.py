@@ -22,7 +22,7 @@ from .cost_prose import (
     measured_sentences,
     other_network_sentences,
 )
-from .costs import cost_ratios, size_ratio, speed_ratio, took_turns
+from .costs import cost_ratios, size_ratio, speed_ratio, took_turns, turn_ratio
 from .curves import SHARE_LOSS
 from .decision import closest_criterion, decision_sentences
 from .descent import Descent, comparisons, descents, kin_sentences, parents_of
@@ -111,5 +111,6 @@ __all__ = [
     "speed_ratio",
     "task_pairs",
     "took_turns",
+    "turn_ratio",
     "why_not_paired",
 ]

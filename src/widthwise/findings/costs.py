@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..stats import Estimate, paired_ratio, ratio_with_error
+from ..stats import Estimate, Ratio, paired_ratio, ratio_with_error
 from ..study import Quantity, Record
 from .grid import Grid, GridRow, estimate_of, network_of
 
@@ -72,3 +72,12 @@ def took_turns(own: Record, other: Record) -> bool:
     mine, its = own.settings, other.settings
     same = all(mine.get(name) == its.get(name) for name in ("ceilings", "attention", "threads"))
     return same and len(own.items) == len(other.items)
+
+
+def turn_ratio(own: Record | None, first: Record | None) -> Ratio | None:
+    """A cost over that of the first network, within rounds; None of the first itself, where one of
+    them has no value, and where they did not take turns."""
+    if own is None or first is None or own is first or None in (own.value, first.value):
+        return None
+    timed = bool(own.items) and all(value > 0 for value in (*own.items, *first.items))
+    return paired_ratio(own.items, first.items) if timed and took_turns(own, first) else None

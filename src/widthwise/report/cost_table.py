@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..findings import Table, busiest, estimate_of, network_of, took_turns
-from ..stats import NOTHING, counted, estimate_text, grouped, number, paired_ratio, with_error
+from ..findings import Table, busiest, estimate_of, network_of, took_turns, turn_ratio
+from ..stats import NOTHING, counted, estimate_text, grouped, number, with_error
 from ..study import NOT_ASKED, QUANTITY_NAMES, Quantity, Record
 from .file_cost_table import file_cost_table, is_file_record
 
@@ -58,12 +58,11 @@ class CostRow:
     def ratio(self, metric: str, *, by_neuron: bool = False) -> str:
         """To the first row, within rounds, perhaps neuron by neuron; nothing for the first."""
         own, first = self.cells.get(metric), self.first.get(metric)
-        if own is None or first is None or own is first:
-            return ""
-        if own.value is None or first.value is None or not took_turns(own, first):
+        found = turn_ratio(own, first)
+        if found is None or own is None or first is None:
             return ""
         scale = first.width / own.width if by_neuron else 1.0
-        return estimate_text(paired_ratio(own.items, first.items), decimals=3, scale=scale)
+        return estimate_text(found, decimals=3, scale=scale)
 
 
 _COLUMNS: Mapping[str, Callable[[CostRow], str]] = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..findings import Table, estimate_of, load_warnings
-from ..stats import NOTHING, counted, estimate_text, number, paired_ratio, with_error
+from ..findings import Table, estimate_of, load_warnings, turn_ratio
+from ..stats import NOTHING, counted, estimate_text, number, with_error
 from ..study import RUNTIME, Quantity, Record
 
 
@@ -28,10 +28,8 @@ class _FileRow:
 
     def ratio(self, metric: str) -> str:
         """To the first row, within rounds; nothing for the first, or where one has no rounds."""
-        own, first = self.cells.get(metric), self.first.get(metric)
-        if own is None or first is None or own is first or not (own.items and first.items):
-            return ""
-        return estimate_text(paired_ratio(own.items, first.items), decimals=3)
+        found = turn_ratio(self.cells.get(metric), self.first.get(metric))
+        return "" if found is None else estimate_text(found, decimals=3)
 
 
 _COLUMNS: Mapping[str, Callable[[_FileRow], str]] = {

@@ -12,9 +12,8 @@ from ..findings import (
     network_of,
     next_words,
     speed_ratio,
-    took_turns,
+    turn_ratio,
 )
-from ..stats import Estimate, paired_ratio
 from ..study import Record, StoredStudy
 from .answers import answer_of
 from .model_results import ModelResults, results_of
@@ -42,7 +41,9 @@ def study_values(studies: Sequence[StoredStudy]) -> list[dict[str, Any]]:
         RunError: A study was given twice.
     """
     series = results_of(studies)
-    costs = [record for result in series for record in result.costs]
+    first: dict[str, Record] = {}
+    for record in (record for result in series for record in result.costs):
+        first.setdefault(record.quantity, record)
     return [
         {
             "model": result.name,
@@ -53,7 +54,7 @@ def study_values(studies: Sequence[StoredStudy]) -> list[dict[str, Any]]:
             "texts": result.texts,
             "records": [
                 *(_graded(result, record) for record in result.grid.cells.values()),
-                *(_values(r, ratio=_to_first(r, costs)) for r in result.costs),
+                *(_values(r, ratio=turn_ratio(r, first[r.quantity])) for r in result.costs),
             ],
         }
         for result in series
@@ -87,12 +88,3 @@ def _values(record: Record, **more: Any) -> dict[str, Any]:
         **dict.fromkeys(("next_words", "flips", "ratio")),
         **more,
     }
-
-
-def _to_first(record: Record, costs: Sequence[Record]) -> Estimate | None:
-    """Over the first record of this quantity, within rounds."""
-    first = next(each for each in costs if each.quantity == record.quantity)
-    timed = record.items and first.items and all(value > 0 for value in first.items)
-    if record is first or not timed or not took_turns(record, first):
-        return None
-    return paired_ratio(record.items, first.items) if min(record.items) > 0 else None

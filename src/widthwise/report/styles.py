@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..figures import BLUE, GREEN, INK, MUTED, OCHRE, ORANGE, PINK, SKY
 from ..prune import MEANINGS
-from ..study import REFIT, SCALES, chosen_by, is_control
+from ..study import REFIT, SCALES, base_criterion, is_control
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def style_of(criterion: str | None) -> Style:
     """
     if criterion is None:
         return DENSE_STYLE
-    chosen = chosen_by(criterion)
+    chosen = base_criterion(criterion)
     base, more = chosen.partition("~")[0], criterion.removeprefix(chosen)
     if more and base in CRITERION_STYLE and base + more not in CRITERION_STYLE:
         mark = _MARKS[more]
@@ -74,7 +74,7 @@ def meaning_of(criterion: str) -> str:
     >>> meaning_of("activation")
     'activation: neurons that stay are those that a text uses the most.'
     """
-    chosen = chosen_by(criterion)
+    chosen = base_criterion(criterion)
     base, more = chosen.partition("~")[0], criterion.removeprefix(chosen)
     if base not in MEANINGS or more not in _DONE:
         return ""

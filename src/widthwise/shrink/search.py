@@ -115,7 +115,7 @@ class LossSearch(WidthSearch):
     def stages(self, steps: Steps) -> Iterator[Stage]:
         for spec in self.plan.specs:
             yield _name(spec), partial(self._try, steps, spec)
-            if not self._is_enough(spec) or self._is_late(spec):
+            if not self.trials[-1].is_enough or self._is_late(spec):
                 break
         if self.found is None:
             (trial,) = self.trials
@@ -140,9 +140,6 @@ class LossSearch(WidthSearch):
         places = (evaluation_place(share_of(spec)), ITEMS_BEFORE)
         own, before = (read_study(self.folder / place).records for place in places)
         return loss_of(task_pairs(own, before), float(self.plan.goal.amount))
-
-    def _is_enough(self, spec: PruneSpec) -> bool:
-        return self._loss(spec).is_within
 
     def _is_late(self, spec: PruneSpec) -> bool:
         """Whether the minutes allow no further width, and asking once more, after this one."""

@@ -147,16 +147,14 @@ class Steps:
             self.on_progress((layer + 1) / layers, f"{what}: layer {layer + 1} of {layers}")
 
         self.on_progress(0.0, f"{what}: {layers} layers are refitted, then rows are scaled")
-        target: Any = {spec.target.kind: spec.target.text}
         prune(
             self.source,
             out=out,
             command=self.command,
             progress=tell,
-            align=spec.align,
             dtype=self.settings.dtype,
             text=self.settings.text,
-            **target,
+            **_width_of(spec),
         )
 
     def time_models(self, place: str, models: Sequence[str]) -> str | None:
@@ -219,10 +217,9 @@ class Steps:
             return
         folder = out.with_suffix("")
         shutil.rmtree(folder, ignore_errors=True)
-        target: Any = {spec.target.kind: spec.target.text}
         try:
             self.on_progress(0.0, f"speed: cutting {spec.target.text}")
-            prune(self.source, out=folder, criterion="ppm", align=spec.align, **target)
+            prune(self.source, out=folder, criterion="ppm", **_width_of(spec))
             self._write(ModelSource(folder, folder.name), out)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -284,3 +281,8 @@ class Steps:
         self.on_progress(0.0, f"gguf: writing {out.name}")
         folder = ModelSource(source.path, source.name)  # of a GGUF file, that with its numbers
         export_gguf(folder, out, self.settings.gguf, force=True)
+
+
+def _width_of(spec: PruneSpec) -> Any:
+    """The width of a cut, as `prune` is asked for it."""
+    return {spec.target.kind: spec.target.text, "align": spec.align}

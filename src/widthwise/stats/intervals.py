@@ -6,13 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from statistics import NormalDist
-from typing import TYPE_CHECKING
 
 from ..errors import RunError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import Float
 
 _LEAST_LOG = -1e-9  # of a p-value: 1, less what a confidence above 0 needs
 _NO_SKEW = 1e-6  # below which its transformation is none, up to rounding
@@ -63,6 +58,7 @@ def skewed_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
         (1.22, 4.77)
     """
     import numpy as np
+    from scipy.stats import skew as scipy_skew
 
     x = np.asarray(values, dtype=np.float64)
     if len(x) < FEW:
@@ -70,7 +66,7 @@ def skewed_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
     mean, spread = float(x.mean()), float(x.std(ddof=1))
     if spread == 0:
         return mean, mean
-    skew = _skewness((x - mean) / spread)
+    skew = float(scipy_skew(x, bias=False))
     reach = t_quantile((1 - confidence) / 2, len(x) - 1) / math.sqrt(len(x))
 
     def place(at: float) -> float:
@@ -80,12 +76,6 @@ def skewed_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[
         return 3 / skew * (float(np.cbrt(1 + skew * (at - skew / (6 * len(x))))) - 1)
 
     return mean - spread * place(reach), mean - spread * place(-reach)
-
-
-def _skewness(standard: Float[np.ndarray, " values"]) -> float:
-    """Sample skewness (G1) of values with mean 0 and sample variance 1."""
-    n = len(standard)
-    return float(n / ((n - 1) * (n - 2)) * (standard**3).sum())
 
 
 def t_p_value(value: float, error: float, freedom: float) -> float:

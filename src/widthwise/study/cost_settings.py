@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import measure
@@ -56,14 +57,7 @@ class CostSettings:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.models or len(set(self.models)) < len(self.models):
-            given = ", ".join(self.models) or "none"
-            raise RunError(f"give one model or more, each once; got {given}")
-        if self.rounds < measure.LEAST_ROUNDS or not self.workloads:
-            raise RunError(
-                f"costs need at least {measure.LEAST_ROUNDS} rounds and one workload; got "
-                f"{self.rounds} and {len(self.workloads)}"
-            )
+        check_turns("model", self.models, self.workloads, self.rounds)
         if self.country is not None and not self.energy:
             raise RunError(
                 f"CO2 of {self.country} is computed from energy, which is switched off: measure "
@@ -73,6 +67,18 @@ class CostSettings:
             measure.check_workload(name)
         for asked in self.widths:
             Variant(self.criterion, asked).target  # noqa: B018  read, so that it is looked at
+
+
+def check_turns(what: str, models: Sequence[str], workloads: Sequence[str], rounds: int) -> None:
+    """Raise RunError unless there is one of `what` or more, each once, and enough to time."""
+    if not models or len(set(models)) < len(models):
+        given = ", ".join(models) or "none"
+        raise RunError(f"give one {what} or more, each once; got {given}")
+    if rounds < measure.LEAST_ROUNDS or not workloads:
+        raise RunError(
+            f"costs need at least {measure.LEAST_ROUNDS} rounds and one workload; got {rounds} and "
+            f"{len(workloads)}"
+        )
 
 
 def neighbour_widths(width: int) -> tuple[int, ...]:

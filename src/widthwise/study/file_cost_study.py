@@ -18,6 +18,7 @@ from ..errors import RunError
 from ..runs import ProgressCallback, Run, WorkUnit
 from ..stats import joined, median_with_error
 from .cell_study import CellStudy
+from .cost_settings import check_turns
 from .quantities import FILE_RATES, load_fields, workload_fields
 from .records import Record, cell_address
 from .variant import DENSE
@@ -45,14 +46,7 @@ class FileCostSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.models or len(set(self.models)) < len(self.models):
-            given = ", ".join(self.models) or "none"
-            raise RunError(f"give one file or more, each once; got {given}")
-        if self.rounds < measure.LEAST_ROUNDS or not self.workloads:
-            raise RunError(
-                f"costs need at least {measure.LEAST_ROUNDS} rounds and one workload; got "
-                f"{self.rounds} and {len(self.workloads)}"
-            )
+        check_turns("file", self.models, self.workloads, self.rounds)
         self.timed  # noqa: B018  read, so that it is looked at
 
     @property

@@ -30,10 +30,10 @@ def is_control(criterion: str | None) -> bool:
     )
 
 
-def chosen_by(criterion: str) -> str:
+def base_criterion(criterion: str) -> str:
     """The criterion alone, with its seed, without what follows it.
 
-    >>> chosen_by("activation+refit+scales"), chosen_by("random~7")
+    >>> base_criterion("activation+refit+scales"), base_criterion("random~7")
     ('activation', 'random~7')
     """
     return criterion.removesuffix(SCALES).removesuffix(REFIT)
@@ -114,7 +114,7 @@ class Variant:
     @property
     def chosen_by(self) -> str:
         """The criterion without its seed and refit; not of the dense network."""
-        return chosen_by(str(self.criterion)).partition("~")[0]
+        return base_criterion(str(self.criterion)).partition("~")[0]
 
     @property
     def is_refitted(self) -> bool:
@@ -138,7 +138,7 @@ class Variant:
 
     def seed(self, default: int) -> int:
         """The seed of the random criterion: that in its name, or else the study's."""
-        named = chosen_by(str(self.criterion)).partition("~")[2]
+        named = base_criterion(str(self.criterion)).partition("~")[2]
         return int(named) if named else default
 
     def selection(self, default_seed: int) -> PruneSpec:
@@ -157,7 +157,7 @@ DENSE = Variant(None, "dense")
 
 def check_criterion(criterion: str, seed: int) -> None:
     """Raise PlanError when a study cannot choose neurons by this criterion."""
-    name, tilde, seed_text = chosen_by(criterion).partition("~")
+    name, tilde, seed_text = base_criterion(criterion).partition("~")
     if tilde and (name != CONTROL or not re.fullmatch("[0-9]{1,10}", seed_text)):
         raise PlanError(f"only {CONTROL} can have a seed, as in {CONTROL}~7; got {criterion!r}")
     Variant(criterion, "1").selection(seed)

@@ -13,7 +13,7 @@ from typing import Any
 from ...assets import (
     EMBEDDED,
     NAMED_MODELS,
-    checked_reader,
+    block_sizes,
     embedded_model,
     has_embedded_model,
     has_named_model,
@@ -74,14 +74,7 @@ class ModelSource:
         if self.gguf is None:
             path = self.found / "config.json"
             return read_json(path) if path.is_file() else {}
-        downs = {
-            tuple(map(int, tensor.shape))
-            for tensor in checked_reader(self.gguf).tensors
-            if re.search(r"\.ffn_down.*\.weight$", str(tensor.name))
-        }
-        if len(downs) != 1 or len(shape := downs.pop()) != 2:
-            return {}
-        return dict(zip(("intermediate_size", "hidden_size"), shape, strict=True))
+        return block_sizes(self.gguf)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 from ..errors import RunError
 from ..stats import grouped
@@ -13,6 +14,7 @@ from .correlations import task_correlations
 from .curve_prose import findings_sentences
 from .curves import SHARE_LOSS, curves_of
 from .grid import Grid, build_grid
+from .hypotheses import hypotheses, hypothesis_table
 from .pareto import fronts_of
 from .tables import control_table, curve_table, front_tables, missing_notes, pair_table
 from .types import Findings
@@ -62,17 +64,19 @@ def _of_model(grid: Grid, others: Sequence[Grid], loss: float) -> Findings:
         if grid.draws and not is_control(name)
     }
     fronts, pairs = fronts_of(grid), task_correlations(grid, curves)
+    claims = [hypotheses(grid, name) for name in by_criterion if not is_control(name)]
     tables = [
         curve_table(name, of_criterion, loss, _notes(grid))
         for name, of_criterion in by_criterion.items()
     ]
     more = (control_table(grid, beside), *front_tables(fronts), pair_table(pairs))
-    tables += [table for table in more if table is not None]
+    tables += [table for table in (*more, *map(hypothesis_table, claims)) if table is not None]
     return Findings(
         model=grid.model,
         curves=curves,
         fronts=fronts,
         correlations=pairs,
+        hypotheses=tuple(chain.from_iterable(claims)),
         sentences=findings_sentences(grid, others, by_criterion, beside, fronts, loss),
         tables=tuple(tables),
     )

@@ -1,4 +1,4 @@
-"""What findings are made of: curves, fronts, pairs of tasks, tables and sentences."""
+"""What findings are made of: curves, fronts, pairs of tasks, claims, tables and sentences."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ Trend = Literal[
     "at the floor",
     "cannot tell",
 ]
+
+Outcome = Literal["supported", "contradicted", "not shown", "at the floor"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,6 +212,52 @@ class TaskCorrelation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Effect:
+    """One number of a claim.
+
+    Attributes:
+        what: What it is of: `"ifeval, for each 10 % removed"`.
+        value: In the unit of the items, or of correlations.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        p_value: Two-sided, of the number that the claim is judged against; not adjusted.
+    """
+
+    what: str
+    value: float
+    low: float
+    high: float
+    p_value: float
+
+    def away_from(self, mark: float, sign: int) -> bool:
+        """Whether the whole interval is above a number (sign 1) or below it (-1)."""
+        return self.low > mark if sign > 0 else self.high < mark
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hypothesis:
+    """One claim of the paper, tested on one model and criterion.
+
+    Attributes:
+        claim: In words.
+        criterion: How neurons were chosen.
+        effects: What was measured, each with its interval.
+        p_value: Of the claim or of its reverse, whichever the numbers are for, adjusted over all
+            claims of the criterion.
+        outcome: `supported`, `contradicted`, `not shown`, or `at the floor`: no network is shown to
+            beat a task's floor, so that the task measures nothing here.
+        reason: What the outcome rests on, in words; "" where the numbers say it.
+    """
+
+    claim: str
+    criterion: str
+    effects: tuple[Effect, ...]
+    p_value: float
+    outcome: Outcome
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Findings:
     """All that is said of one model.
 
@@ -218,6 +266,7 @@ class Findings:
         curves: One a task and criterion, the control among them.
         fronts: One a quality and cost.
         correlations: Pairs of tasks.
+        hypotheses: The paper's claims that can be decided, of each criterion that is no control.
         sentences: The answer in a few sentences, each carried by an interval.
         tables: The same and more as text.
     """
@@ -226,5 +275,6 @@ class Findings:
     curves: tuple[WidthCurve, ...]
     fronts: tuple[Front, ...]
     correlations: tuple[TaskCorrelation, ...]
+    hypotheses: tuple[Hypothesis, ...]
     sentences: tuple[str, ...]
     tables: tuple[Table, ...]

@@ -41,6 +41,7 @@ def claims(records: Sequence[Record]) -> Findings:
         curves=(),
         fronts=(),
         correlations=(),
+        hypotheses=(),
         sentences=_sentences(small, large, instruct),
         tables=(
             _changes(small, large, instruct),

@@ -4,7 +4,8 @@
 
 It keeps the digests of `golden_cuts` too.
 
-Numbers are rounded to five digits, so that the last bits of another processor do not matter.
+Numbers are rounded to five digits, and those below 1e-9 to 0, so that the last bits of another
+processor do not matter.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,14 +28,21 @@ KEPT = Path(__file__).parents[1] / "golden"
 DIGESTS = KEPT / "digests.txt"
 STUDIES = ("smollm2-criteria.jsonl", "smollm2-demo.jsonl", "smollm2-paper.jsonl")
 RUNS = ("maml", "tinynet-search", "transfer", "word2vec")
-_LONG = re.compile(r"-?\d+\.\d{3,}(?:e[+-]?\d+)?")
+_LONG = re.compile(r"-?\d+(?:\.\d{3,}(?:e[+-]?\d+)?|(?:\.\d+)?e-\d+)")
+_CSV = re.compile(r"(?<=data:text/csv;base64,)[A-Za-z0-9+/=]+")
+_NOTHING = 1e-9  # a difference of two equal sums
 _PIECE = re.compile(r"(?=<section|<svg|</svg>|<script)")
 _NAME = re.compile(r'<section (?:class="\w+" )?id="(\w+)"|<title[^>]*>([^<]+)')
 
 
 def rounded(text: str) -> str:
-    """The text with numbers of many decimals to five digits."""
-    return _LONG.sub(lambda found: f"{float(found[0]):.5g}", text)
+    """The text with numbers of many decimals to five digits, those of its CSV files too."""
+
+    def shorter(found: re.Match[str]) -> str:
+        value = float(found[0])
+        return f"{value:.5g}" if abs(value) > _NOTHING else "0.0"
+
+    return _LONG.sub(shorter, _CSV.sub(lambda found: b64decode(found[0]).decode(), text))
 
 
 def run(*words: str | Path) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ..stats import (
     NOTHING,
     Correlation,
+    fixed,
     grouped,
     holm,
     interval_text,
@@ -342,11 +343,11 @@ def _pearson(found: Correlation) -> str:
 
 
 def _range(ends: tuple[float, float] | None) -> str:
-    return NOTHING if ends is None else f"{ends[0]:.2f} to {ends[1]:.2f}"
+    return NOTHING if ends is None else " to ".join(map(fixed, ends))
 
 
 def _r(found: Correlation | None) -> str:
-    return NOTHING if found is None or found.pearson is None else f"{found.pearson:.3f}"
+    return NOTHING if found is None or found.pearson is None else fixed(found.pearson, 3)
 
 
 def missing_notes(grid: Grid) -> tuple[str, ...]:

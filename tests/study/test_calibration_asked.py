@@ -100,7 +100,7 @@ def test_the_share_of_a_study_moves_with_the_layers_that_are_calibrated(
     study = Study(tmp_path, settings, engine=here, on_event=on_event)
     study.run()
     layers = [share for text, share in told if text.endswith(" layers")]
-    (before,) = (share for text, share in told if text.endswith(" tokens"))  # as it begins
+    (before,) = (share for text, share in told if " tokens, roughly " in text)  # as it begins
     assert before < layers[0] < layers[1] < layers[2] < 1
     assert layers[2] - layers[1] == pytest.approx(layers[0] - before)
     whole = [share for _, share in told]
@@ -113,6 +113,7 @@ def test_a_dry_run_says_that_calibration_comes_first(tiny_checkpoint: Path, tmp_
     study.look()
     (said,) = study.to_calibrate
     assert said.startswith("activation of tiny is calibrated first, once, on 1,024 tokens of emb")
+    assert said.endswith(", roughly 1 minute")
     run_study(tmp_path, settings)
     later = Study(tmp_path, replace(settings, tasks=("embedded:piqa",)))
     later.look()
@@ -137,6 +138,7 @@ def test_the_commands_take_text(tiny_checkpoint: Path, tmp_path: Path) -> None:
     assert "activation+refit" in (out / "report.html").read_text()
     dry = CliRunner().invoke(main, ["study", *words[1:-4], "-o", str(tmp_path / "d"), "--dry-run"])
     assert "activation of tiny is calibrated first, once, on 1,024 tokens of" in dry.stdout
+    assert "roughly 1 minute, which comes on top." in " ".join(dry.stdout.split())
     assert not (tmp_path / "d").exists()
 
 

@@ -28,6 +28,7 @@ from ..prune import (
     check_memory,
     estimate_cut,
     in_bytes,
+    in_minutes,
     make_plan,
     measured_pace,
     open_model,
@@ -227,22 +228,10 @@ def tell_needs(
     if estimate.state_bytes:
         needs.append(f"{in_bytes(estimate.state_bytes)} in {tempfile.gettempdir()}")
     seconds = estimate.work.seconds(pace)
-    long = _in_minutes(seconds)
+    long = in_minutes(seconds)
     workers = "; workers take some of the time off, and need memory too" if is_divided else ""
     echo(f"Roughly {long} if nothing else runs, {', '.join(needs)}{workers}.", err=True)
     return seconds
-
-
-def _in_minutes(seconds: float) -> str:
-    """A rough time in words.
-
-    >>> _in_minutes(20), _in_minutes(700), _in_minutes(9000)
-    ('1 minute', '12 minutes', '2.5 hours')
-    """
-    minutes = max(1, round(seconds / 60))
-    if minutes >= 100:
-        return f"{seconds / 3600:.1f} hours"
-    return f"{minutes} minute{'s' if minutes > 1 else ''}"
 
 
 def print_notes(*notes: str) -> None:

@@ -145,7 +145,7 @@ def print_plan(study: Study) -> None:
         "and move bytes at its measured limits; texts at their longest.",
     )
     for sentence in study.to_calibrate:
-        print_wrapped(console, f"{sentence}: that time comes on top.")
+        print_wrapped(console, f"{sentence}, which comes on top.")
     if (pace := study.pace(ceilings)) is not None:
         print_wrapped(
             console, f"At the pace of what is measured here already: {_time(pace * least)}."

@@ -25,7 +25,7 @@ from .criteria import (
     random,
 )
 from .cut_estimate import CutEstimate, CutWork
-from .cut_needs import check_memory, estimate_cut, in_bytes
+from .cut_needs import check_memory, estimate_cut, in_bytes, in_minutes
 from .drafts import draft_criterion
 from .healing.api import Healing, distil, heal
 from .healing.record import inspect_healing
@@ -83,6 +83,7 @@ __all__ = [
     "estimate_cut",
     "heal",
     "in_bytes",
+    "in_minutes",
     "inspect_healing",
     "is_refitted",
     "keep_highest",

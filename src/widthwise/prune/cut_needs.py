@@ -108,3 +108,15 @@ def in_bytes(count: int) -> str:
     ('3.1 GB', '0.04 GB')
     """
     return f"{count / 1e9:.1f} GB" if count >= 95_000_000 else f"{max(count, 10**7) / 1e9:.2f} GB"
+
+
+def in_minutes(seconds: float) -> str:
+    """A rough time in words.
+
+    >>> in_minutes(20), in_minutes(700), in_minutes(9000)
+    ('1 minute', '12 minutes', '2.5 hours')
+    """
+    minutes = max(1, round(seconds / 60))
+    if minutes >= 100:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{minutes} minute{'s' if minutes > 1 else ''}"

@@ -11,6 +11,7 @@ from .. import __version__
 from ..cut import Plan, Refit
 from ..cut.checkpoint import table_rows
 from ..errors import RunError, WidthwiseError
+from ..prune import CutEstimate, in_minutes, measured_pace, open_model
 from ..prune.calibration import CalibrationText, least_tokens, read_text
 from ..prune.refitting import refit, refits
 from .dense_model import DenseModel
@@ -20,6 +21,7 @@ from .refit_cache import RefitCache
 from .variant import SCALES, Variant, is_calibrated
 
 OnShare = Callable[[float, str], None]
+_MORE = f" (what prune writes by default is activation+refit{SCALES})"
 CALIBRATING = "calibrating"  # a label of this work begins so
 
 
@@ -140,6 +142,29 @@ class CalibrationStage:
             if not self._cache.has(self._file(name), self._inputs(name), self._widths(name))
         )
 
+    def time_text(self, name: str) -> str:
+        """Roughly how long it takes to make what a name of `to_make` stands for, if nothing else
+        runs: `roughly 12 minutes`. Of several widths from one pass it is the time of the narrowest.
+
+        Cost: about a second, for what this machine does in one.
+        """
+        import torch
+
+        parent, networks = self._parent, self._distinct(name)
+        is_scaled = networks[0].is_scaled
+        estimate = CutEstimate.of(
+            parent.checkpoint.architecture,
+            networks[0].selection(parent.seed),
+            self._settings.tokens,
+            dtype=parent.stored_dtype,
+            sequential=is_scaled,
+            scales=is_scaled,
+        )
+        with open_model(parent.files.source) as model:
+            dtype = getattr(torch, str(parent.dtype))
+            pace = measured_pace(model.weights, dtype, parent.device)
+        return f"roughly {in_minutes(estimate.work.seconds(pace))}"
+
     def _load_or_make(self, name: str, on_share: OnShare) -> tuple[Refit, ...]:
         """Refits from the cache, or made and put there."""
         where = self._file(name), self._inputs(name), self._widths(name)
@@ -160,7 +185,7 @@ class CalibrationStage:
 
     def _make(self, name: str, label: str, on_share: OnShare) -> tuple[Refit, ...]:
         layers = self._parent.checkpoint.architecture.layers
-        on_share(0.0, f"{label} on {self.text.tokens:,} tokens")
+        on_share(0.0, f"{label} on {self.text.tokens:,} tokens, {self.time_text(name)}")
 
         def progress(layer: int) -> None:
             on_share((layer + 1) / layers, f"{label}: {layer + 1} of {layers} layers")
@@ -206,7 +231,7 @@ def calibration_notes(records: Iterable[Record]) -> tuple[str, ...]:
         settings, model = record.settings, Path(record.model).name
         if "calibration" in settings:
             text = f"{settings['calibration_tokens']:,} tokens of {settings['calibration']}"
-            how = "in one pass over the dense model"
+            how = f"in one pass over the dense model{_MORE}"
             if str(record.criterion).endswith(SCALES):
                 how = f"layer after layer, then rows scaled ({record.criterion})"
             texts[f"{model}: calibrated on {text}, {how}"] = None

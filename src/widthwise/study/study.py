@@ -124,7 +124,7 @@ class Study(CellStudy):
         stages = [(Path(model).name, self._calibrated[model]) for model in waiting]
         return [
             f"{name} of {model} is calibrated first, once, on {stage.text.tokens:,} tokens of "
-            f"{stage.text.source}"
+            f"{stage.text.source}, {stage.time_text(name)}"
             for model, stage in stages
             for name in stage.to_make
         ]

@@ -100,6 +100,9 @@ def scaled(
         )
 
 
+_SAY_SEC = 60.0  # between two lines that say how long it takes
+
+
 class ScaleTuner:
     """Multiplies rows of the weights of a cut by scales that make it answer better.
 
@@ -320,16 +323,19 @@ class ScaleTuner:
 
 
 class _Pace:
-    """Says how many steps there are, and after the first how long the others take."""
+    """Says how many steps there are, and from the first one on, now and then, how long the others
+    take."""
 
     def __init__(self, steps: int) -> None:
-        self._left, self._start, self._tells = steps, time.monotonic(), steps > 1
+        self._steps = self._left = steps
+        self._start = self._said = time.monotonic()
         notice(f"Rows of the weights are scaled next, in {counted(steps, 'step')}.")
 
     def step(self) -> None:
         """One more is done."""
         self._left -= 1
-        if self._tells:
-            minutes = math.ceil((time.monotonic() - self._start) * self._left / 60)
+        now, is_first = time.monotonic(), self._left == self._steps - 1
+        if self._left and (is_first or now - self._said > _SAY_SEC):
+            self._said = now
+            minutes = math.ceil((now - self._start) * self._left / (self._steps - self._left) / 60)
             notice(f"Scaling: {counted(self._left, 'step')} left, about {minutes} min.")
-            self._tells = False

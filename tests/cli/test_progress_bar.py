@@ -48,6 +48,22 @@ def test_lines_stand_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr() == ("", "reading [the] photos\nwidth 4: 2.5 nats\n")
 
 
+def test_a_silent_minute_ends_with_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    with progress_bar() as bar:
+        bar.tell(0.0, "heal: up to 9 minutes")
+        for now[0], share in ((30.0, 0.1), (61.0, 0.2), (100.0, 0.3), (130.0, 0.42), (200.0, 1.0)):
+            bar.tell(share, "heal: loss 2.5")
+    assert capsys.readouterr().err.splitlines() == [
+        "heal: up to 9 minutes",
+        "heal: loss 2.5, 20 % done, 4 min 08 s left",
+        "heal: loss 2.5, 42 % done, 3 min 01 s left",
+    ]
+
+
 def test_an_interruption_is_one_sentence() -> None:
     with pytest.raises(click.ClickException, match=f"^{GOES_ON}$"), progress_bar():
         raise KeyboardInterrupt

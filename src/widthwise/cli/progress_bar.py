@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _LINES = 10  # of layers where there is no terminal, and one each of the first ones
 _FIRST = 2  # layers, after which the pace is known
+_SILENT_SEC = 60.0  # without a line, where there is no terminal, before one says how far it is
 
 
 @contextmanager
@@ -47,12 +48,12 @@ def layer_progress(console: Console, layers: int, doing: str) -> Iterator[LayerC
     with progress(console) as bars:
         bar = ProgressBar(console, bars, Eta(time.monotonic()))
         bar.say(f"{doing}, {layers} layers: the text is read first, and every layer tried")
-        bar.update(0.0, f"{doing}: loading")
+        bar.move(0.0, f"{doing}: loading")
 
         def tell(layer: int) -> None:
             done = layer + 1
             counted = f"{doing}: {done} of {layers} layers"
-            bar.update(done / layers, counted)
+            bar.move(done / layers, counted)
             if done <= _FIRST or _LINES * done // layers > _LINES * layer // layers:
                 bar.say(counted, bar.left)
 
@@ -80,14 +81,22 @@ class ProgressBar:
         self.left = ""
         self._eta = eta or Eta()
         self._task = bars.add_task("preparing", total=1.0, left="")
+        self._said_sec = time.monotonic()
 
     def update(self, share: float, label: str) -> None:
-        """Show which share of the work is done, 0 to 1, and what is being done."""
+        """Show which share of the work is done, 0 to 1, and what is being done; where there is no
+        terminal, in a line once a minute."""
+        self.move(share, label)
+        if 0 < share < 1 and time.monotonic() - self._said_sec > _SILENT_SEC:
+            self.say(label, f"{share:.0%} done".replace("%", " %"), self.left)
+
+    def move(self, share: float, label: str) -> None:
+        """Show it on the bar alone."""
         self.left = self._eta(share)
         self.bars.update(self._task, completed=share, description=escape(label), left=self.left)
 
     def tell(self, share: float, label: str) -> None:
-        """The same; where there is no terminal, what begins gets a line."""
+        """As `update`; where there is no terminal, what begins gets a line."""
         if share == 0:
             self.say(label)
         self.update(share, label)
@@ -104,6 +113,7 @@ class ProgressBar:
 
     def print(self, text: str) -> None:
         """Print a line above the bar."""
+        self._said_sec = time.monotonic()
         is_whole = not self.console.is_terminal  # no edge to break lines at
         self.console.print(text, highlight=False, markup=False, soft_wrap=is_whole)
 

@@ -37,8 +37,13 @@ def _page(context: click.Context, parameter: click.Parameter, value: Path | None
         "widthwise-report.html."
     ),
 )
+@click.option(
+    "--published",
+    is_flag=True,
+    help="Draw the published curves of arXiv 2512.22671 beside these.",
+)
 @json_option
-def report(studies: tuple[Path, ...], out: Path | None) -> None:
+def report(studies: tuple[Path, ...], out: Path | None, published: bool) -> None:
     """Draw one HTML page of STUDIES: answer, figures, sortable tables, how it was measured.
 
     A STUDY is a folder that evaluate, measure, study or demo wrote, finished or not, or a file of
@@ -61,6 +66,8 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
             if runs is None:
                 stored.append(read_study(path))
                 continue
+            if published:
+                raise RunError(f"{path} holds runs of widthwise {runs.command}: drop --published")
             if len(places) > 1:
                 raise RunError(
                     f"{path} holds runs of widthwise {runs.command}, which have a page of their "
@@ -72,7 +79,7 @@ def report(studies: tuple[Path, ...], out: Path | None) -> None:
             failed.append(error)
     if not stored:
         raise failed[0]
-    write_report(stored, page)
+    write_report(stored, page, published=published)
     _tell(page, stored)
     if failed:
         raise click.ClickException(f"left out: {'; '.join(map(str, failed))}")

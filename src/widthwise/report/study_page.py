@@ -33,6 +33,7 @@ from .network_table import missing_notes
 from .page import Block, Detail, Legend, Page, Section, provenance_section
 from .panels import front_panels, quality_panels
 from .provenance import measured_table, setting_rows
+from .published_section import with_published
 from .score_table import TaskScores
 from .study_comparison import ScoreComparison, compare
 from .study_tables import comparison_table, network_table, score_table
@@ -104,7 +105,7 @@ def write_page(
     page.write(path)
 
 
-def write_report(studies: Sequence[StoredStudy], path: Path) -> None:
+def write_report(studies: Sequence[StoredStudy], path: Path, *, published: bool = False) -> None:
     """Write the report of stored studies, side by side if there are several.
 
     Records that contradict each other are left out, and the page says so.
@@ -112,11 +113,15 @@ def write_report(studies: Sequence[StoredStudy], path: Path) -> None:
     Args:
         studies: As `read_study` reads them; their records may be of several models.
         path: The HTML file; its folder must exist.
+        published: Whether the models of arXiv 2512.22671 are set beside them.
 
     Raises:
         OutputError: The file cannot be written.
+        RunError: Published scores are asked for, and there is nothing to set them beside.
     """
-    study_page(results_of(studies), _title(studies)).write(path)
+    results = results_of(studies)
+    page = study_page(results, _title(studies))
+    (with_published(page, results) if published else page).write(path)
 
 
 def study_page(results: Sequence[ModelResults], title: str) -> Page:

@@ -10,9 +10,9 @@ from ..build import build_findings
 from ..curves import SHARE_LOSS
 from ..types import Findings
 from .claims import claims
-from .tables import records
+from .tables import SOURCE, records
 
-__all__ = ["claims", "published", "records"]
+__all__ = ["SOURCE", "claims", "published", "records"]
 
 
 def published(*, loss: float = SHARE_LOSS) -> tuple[Findings, ...]:

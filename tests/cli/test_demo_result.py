@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from report_records import make_records
+from report_records import make_records, score
 
 from widthwise.cli import demo_result
 from widthwise.findings import build_grid, estimate_of
@@ -49,3 +49,17 @@ def test_rows_go_from_wide_to_narrow_with_a_gap_between_widths() -> None:
 def test_what_was_not_measured_has_no_row() -> None:
     grid = build_grid(make_records())
     assert demo_result._rows(grid, "sciq", estimate_of) == []
+
+
+@pytest.mark.parametrize(("items", "charts"), [(2, 0), (8, 1)])
+def test_a_few_questions_get_no_chart(
+    items: int, charts: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two right answers of two, all intervals reach from end to end."""
+    made = [record for record in make_records() if record.quantity == "arc_easy"]
+    few = [
+        score((record.criterion, record.asked, record.width), "sciq", [1.0] * (items - 1) + [0.0])
+        for record in made
+    ]
+    demo_result.print_demo(demo(records=tuple(few)))
+    assert capsys.readouterr().out.count("What it knows") == charts

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..study import Demo, Record
 
 _WIDE = 100  # columns of a chart at most
+_FEWEST = 8  # questions of a chart: of fewer, intervals reach from end to end
 _ANEW_SEC = 40  # that a demo takes before it asks anything
 _KL = (
     "How far next words of prose are from the dense model's: KL divergence in nats a token, 0 "
@@ -51,9 +52,10 @@ def print_demo(study: Demo) -> None:
 
     _print_chart(console, _KL, _rows(grid, TEXT, divergence), is_log=True)
     dense = grid.of_dense(QUESTIONS)
-    floor = None if dense is None else dense.floor
-    about = _KNOWS if floor is None else f"{_KNOWS} (dotted: the floor, {percent(floor)})"
-    _print_chart(console, about, _rows(grid, QUESTIONS, estimate_of, is_share=True), line=floor)
+    if dense is not None and dense.n >= _FEWEST:
+        floor = dense.floor
+        about = _KNOWS if floor is None else f"{_KNOWS} (dotted: the floor, {percent(floor)})"
+        _print_chart(console, about, _rows(grid, QUESTIONS, estimate_of, is_share=True), line=floor)
     (found,) = build_findings(records)
     decided = decision_sentences(grid, found.curves)
     texts = (*missing_notes(records), *decided, *answer(records), more_time(study, grid))

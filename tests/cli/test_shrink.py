@@ -77,6 +77,7 @@ def test_a_dry_run_says_the_plan_and_writes_nothing(saved: Path, tmp_path: Path)
     assert "the checkpoint has at most " in lines[1]
     assert lines[2].startswith("Roughly ")
     assert lines[3].endswith("of the 60 minutes for all stages healing has what the others leave.")
+    assert lines[4] == "Healing takes about 0.01 GB of memory, and is left out without them."
     assert not (tmp_path / "out").exists()
 
 

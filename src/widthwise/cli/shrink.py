@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..cut.gguf import FILE_TYPES
+from ..prune import in_bytes
 from ..stats import counted
 from .json_output import json_option, pair_values, print_json, wants_json, without
 from .options import (
@@ -127,6 +128,9 @@ def _tell_plan(work: Shrink, out: Path) -> None:
         fitting = min(len(plan.specs), max(1, int(60 * minutes / needed)))
         left = f"the search has all, which is enough for about {counted(fitting, 'cut')}"
     echo(f"That is {one} alone; of the {minutes:g} minutes for all stages {left}.", err=True)
+    if needed < 60 * minutes:
+        heals = in_bytes(plan.healing_bytes)
+        echo(f"Healing takes about {heals} of memory, and is left out without them.", err=True)
 
 
 def _print_result(result: ShrinkResult) -> None:

@@ -9,12 +9,25 @@ from pathlib import Path
 from ..cut import PlannedWidth
 from ..cut.checkpoint import ModelSource, check_causal_class, resolve_model
 from ..cut.gguf import check_convertible
+from ..io import DTYPE_BYTES
 from ..prune import CutEstimate, PruneSpec, estimate_cut, planned_width, tokens_of
 from ..stats import number, percent
 from .deployed_file import DeployedFile
 from .goal import Goal
 from .savings import CheapSaving, cheap_savings
 from .settings import ShrinkSettings
+
+_STATE_BYTES = 20  # of a parameter that is healed, as of `heal`
+
+
+def healing_bytes(narrow: int, dense: int) -> int:
+    """Memory that a healing takes.
+
+    Args:
+        narrow: Parameters of the cut, all of which are trained.
+        dense: Parameters of the model without a cut.
+    """
+    return _STATE_BYTES * narrow + DTYPE_BYTES["BF16"] * (narrow + dense)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +73,12 @@ class ShrinkPlan:
         """What the cut takes, with its result in a folder."""
         tokens = tokens_of(self.source.checkpoint.architecture)
         return estimate_cut(self.source, self.spec, tokens, out=out, scales=True)
+
+    @property
+    def healing_bytes(self) -> int:
+        """Memory that the healing of that cut takes, in which both models are."""
+        narrow, dense = self.sizes.parameters, self.sizes.parent_parameters
+        return healing_bytes(narrow, dense)
 
     @property
     def is_cheaper(self) -> bool:

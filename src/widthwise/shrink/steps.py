@@ -12,7 +12,7 @@ from ..assets import convert_gguf
 from ..cut.checkpoint import HEALING_FILE, ModelSource, resolve_model
 from ..cut.gguf import PLAIN, export_gguf
 from ..errors import OutputError, RunError, UnsupportedModelError
-from ..io import DTYPE_BYTES, check_new_file, free_bytes
+from ..io import check_new_file, free_bytes
 from ..measure import find_llama_cpp
 from ..prune import PruneSpec, in_bytes, prune
 from ..prune.healing import HealSettings, NotBetter, TrainingStep, heal
@@ -25,6 +25,7 @@ from ..study import (
     FileCostStudy,
     read_study,
 )
+from .plan import healing_bytes
 from .settings import ShrinkSettings
 from .stages import (
     DECODED,
@@ -39,7 +40,6 @@ from .stages import (
 )
 
 _WORKLOAD = "512x32"
-_STATE_BYTES = 20  # of a parameter that is healed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,7 +260,7 @@ class Steps:
 
         device = self.settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
         narrow, dense = (s.checkpoint.architecture.parameters for s in (cut, self.source))
-        needed = _STATE_BYTES * narrow + DTYPE_BYTES["BF16"] * (narrow + dense)
+        needed = healing_bytes(narrow, dense)
         free = free_bytes(device.partition(":")[0])
         if needed < free:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,9 @@ def test_other_settings_are_refused(shrunk: tuple[ShrinkResult, list[str]]) -> N
     result, _ = shrunk
     with pytest.raises(RunError, match="was started with remove '40%', not '30%'"):
         Shrink(result.folder, replace(result.settings, remove="30%")).run()
+    more = replace(result.settings, minutes=2 * result.settings.minutes)
+    with pytest.raises(RunError, match="was started with minutes "):  # it is healed
+        Shrink(result.folder, more).run()
 
 
 def test_a_folder_of_other_files_is_refused_and_left_alone(text: Path, tmp_path: Path) -> None:
@@ -61,7 +65,7 @@ def test_a_folder_of_other_files_is_refused_and_left_alone(text: Path, tmp_path:
 def test_an_interrupted_shrink_goes_on_with_the_next_stage(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped in the healing, a further run neither asks nor cuts again."""
+    """Stopped in the healing, a further run neither asks nor cuts again, and may have more time."""
 
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -75,7 +79,10 @@ def test_an_interrupted_shrink_goes_on_with_the_next_stage(
         cut = tmp_path / "out" / "cut" / "model.safetensors"
         before = cut.stat()
         monkeypatch.setattr(module, "prune", stopped)
-        result = Shrink(tmp_path / "out", settings).run()
+        more = replace(settings, minutes=2 * settings.minutes)
+        result = Shrink(tmp_path / "out", more).run()
+    kept_settings = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert more.minutes in kept_settings.values()
     assert (result.model / "config.json").exists()
     kept = cut if cut.exists() else result.model / "model.safetensors"
     assert kept.stat().st_ino == before.st_ino

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 from ..errors import OutputError, RunError
 from ..io import move_into_place
@@ -55,7 +56,7 @@ class Shrink:
             TargetError: No width does what is asked.
         """
         self.store.folder.check_begun()
-        self.store.folder.agree(self.settings.stored)
+        self._agreed()
         if not self.is_done:
             self.settings.check()
         return plan_shrink(self.settings)
@@ -73,7 +74,7 @@ class Shrink:
         with folder.held():
             self._check_kept()
             if not self.is_done:
-                folder.write_settings(folder.agree(self.settings.stored))
+                folder.write_settings(self._agreed())
             for name, do in self._stages():
                 if name not in self.store.records:
                     start = time.monotonic()
@@ -86,6 +87,12 @@ class Shrink:
             write_readme(result, self.path / "README.md")
             write_page(result, self.path / "report.html")
         return result
+
+    def _agreed(self) -> dict[str, Any]:
+        """The settings, which must be the folder's; until it is healed, minutes may be others."""
+        self.store.load()
+        choosing = () if "heal" in self.store.records else ("minutes",)
+        return self.store.folder.agree(self.settings.stored, choosing=choosing)
 
     def _check_kept(self) -> None:
         """Refuse a folder from which somebody has taken what a stage had made."""

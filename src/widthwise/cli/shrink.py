@@ -77,6 +77,12 @@ _TASKS = "embedded:prose,embedded:hellaswag,embedded:piqa,embedded:sciq"
 )
 @click.option("--limit", type=click.IntRange(2), default=200, help="Most items of each task.")
 @click.option("--gguf", type=click.Choice([*FILE_TYPES]), help="Write a .gguf file of this type.")
+@click.option(
+    "--per-layer",
+    is_flag=True,
+    help="Give each layer a width of its own, which loses less. llama.cpp reads that of Llama and "
+    "Mistral; the checkpoint needs trust_remote_code=True.",
+)
 @click.option("--dry-run", is_flag=True, help="Say the plan, and write nothing.")
 @seed_option("Seed of samples, and of the order of the text in healing.")
 @click.option("--dtype", help="Store as float32, float16 or bfloat16.")

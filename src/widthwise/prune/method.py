@@ -15,12 +15,13 @@ from ..cut.checkpoint import (
     ModelSource,
     StoreOptions,
     WriteOptions,
+    check_compact,
     is_gguf,
     refuse_overlap,
     resolve_model,
 )
 from ..cut.gguf import down_alignment
-from ..errors import AssetError, RunError, UnsupportedModelError
+from ..errors import AssetError, OutputError, PlanError, RunError, UnsupportedModelError
 from ..io import check_new_file, check_overwrite, kept_workdir
 from ..notices import notice
 from ..runs import MakeEngine
@@ -30,10 +31,13 @@ from .calibration.second_moments import LayerCallback
 from .calibration.text import TOKENS, TextOptions, TextRequest
 from .calibration.text_mix import is_named
 from .criteria import CALIBRATED, MOMENT_CRITERIA
-from .cut_estimate import CutEstimate
+from .cut_estimate import CutEstimate, CutSteps
 from .cut_needs import check_disk, check_memory, estimate_cut
+from .opened_model import open_model
 from .refitting.refit import RefitOptions, least_tokens_of
 from .refitting.refit import refit as make_refit
+from .sensitivity import check_layers
+from .sensitivity import per_layer as share_out
 from .spec import PruneSpec, spec_of
 
 
@@ -59,6 +63,7 @@ def prune(
     out: str | Path,
     refit: bool | None = None,
     scales: bool = True,
+    per_layer: bool = False,
     force: bool = False,
     command: str | None = None,
     engine: MakeEngine | None = None,
@@ -83,6 +88,9 @@ def prune(
         refit: Whether down_proj is refitted on the text. By default it is where the criterion goes
             by text (`activation`, `obs`).
         scales: Whether rows of the weights are scaled after a refit, as for `refit`.
+        per_layer: Whether each layer gets a width of its own, all together with as many parameters
+            as by one width (`widthwise.per_layer`), which a refit needs. The result is a `compact`
+            checkpoint.
         force: Whether a result that is there is replaced.
         command: Command line to quote in the model card.
         engine: Workers among which the text of a refit is divided, as for `refit`.
@@ -102,6 +110,8 @@ def prune(
     spec = spec_of(None, asked, function=prune, options=RefitOptions)
     wanted = is_refitted(spec.criterion, refit)
     how: StoreOptions = {"dtype": dtype, "force": force, "command": command}
+    if per_layer:
+        how["layout"] = "compact"
     WriteOptions(**how)
     if wanted:
         TextRequest(**text)  # text that is not there is refused before a model is looked for
@@ -110,6 +120,8 @@ def prune(
     check_out(model, path, force=force)
     source = resolve_model(model)
     refuse_overlap(source.found, path)
+    if per_layer:
+        check_per_layer(source, path, is_refit=wanted)
     if is_gguf(path):
         spec = aligned_to_blocks(spec, source)
     if not wanted:
@@ -118,12 +130,32 @@ def prune(
         return Pruned(path=written, plan=plan, refit=None)
     text["tokens"] = tokens_of(source.checkpoint.architecture, text.get("tokens"))
     tokens = text["tokens"] if is_named(text.get("text")) else 0  # of batches it is not known
-    estimate = estimate_cut(source, spec, tokens, out=path, scales=scales)
-    text |= {"engine": engine, "scales": scales}
+    steps: CutSteps = {"scales": scales, "by_layers": per_layer}
+    estimate = estimate_cut(source, spec, tokens, out=path, **steps)
+    text |= {"engine": engine, "scales": scales, "per_layer": per_layer}
     with kept_layers(path, estimate) as work:
         done = _refit(source, spec, text, work, estimate, progress)
         written = prune_checkpoint(source, path, done.plan, refit=done, **how)
     return Pruned(path=written, plan=done.plan, refit=done)
+
+
+def check_per_layer(source: ModelSource, out: Path, *, is_refit: bool) -> None:
+    """Refuse widths by layers that a model or its result cannot have, before anything is read.
+
+    Raises:
+        UnsupportedModelError: The model's layers cannot have a width each, or no such checkpoint of
+            it can be stored.
+        OutputError: The result is a GGUF file.
+        PlanError: Down_proj is not refitted, by which the widths are chosen.
+    """
+    if is_gguf(out):
+        raise OutputError(
+            f"{out}: widths by layers are stored as a folder; give a folder, and export that"
+        )
+    if not is_refit:
+        raise PlanError("widths by layers are those of refitted layers; leave the refit in")
+    check_layers(source.checkpoint.architecture)
+    check_compact(source.checkpoint)
 
 
 def is_refitted(criterion: str, asked: bool | None) -> bool:
@@ -213,9 +245,15 @@ def _refit(
     progress: LayerCallback | None,
 ) -> Refit:
     """The neurons and what down_proj becomes."""
+    by_layers = text.pop("per_layer")
     with weights_advised('criterion="ppm", refit=False'):
         check_memory(source, estimate)
-        return make_refit(source, spec, work=work, progress=progress, **text)
+        if not by_layers:
+            return make_refit(source, spec, work=work, progress=progress, **text)
+        with open_model(source) as model:
+            read = {name: text[name] for name in TextOptions.__annotations__ if name in text}
+            widths = share_out(model, spec, progress=progress, **read).widths
+            return make_refit(model, spec, widths=widths, work=work, progress=progress, **text)
 
 
 def _plan(

@@ -122,13 +122,7 @@ def per_layer(
         )
     with open_model(model) as opened:
         architecture = opened.weights.architecture
-        architecture.refuse_unless_uniform("a width for each layer (--per-layer)")
-        if not architecture.is_causal:
-            raise UnsupportedModelError(
-                "a width for each layer (--per-layer) is chosen by what a cut does to the "
-                f"probabilities of next words, which {architecture.model_type}, an encoder, does "
-                "not give; prune it to one width"
-            )
+        check_layers(architecture)
         uniform, allowed = spec.width(architecture), _allowed(architecture, spec)
         prices = _prices(architecture, allowed, costs)
         check_request(text, architecture)
@@ -143,6 +137,17 @@ def per_layer(
                 curves.append(_measured(opened.weights, spec, layer, halves, allowed, meter))
     unit = "parameters" if costs is None else "cost"
     return _allocation(uniform.width, allowed, prices, curves, unit=unit, tokens=meter.tokens)
+
+
+def check_layers(architecture: Architecture) -> None:
+    """Raise UnsupportedModelError where the layers of a model cannot have a width each."""
+    architecture.refuse_unless_uniform("a width for each layer (--per-layer)")
+    if not architecture.is_causal:
+        raise UnsupportedModelError(
+            "a width for each layer (--per-layer) is chosen by what a cut does to the "
+            f"probabilities of next words, which {architecture.model_type}, an encoder, does "
+            "not give; prune it to one width"
+        )
 
 
 def _allocation(

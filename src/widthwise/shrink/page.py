@@ -68,13 +68,14 @@ def _sizes(result: ShrinkResult) -> Table:
     """The sizes before and after."""
     sizes, file = result.plan.sizes, f"bytes of {result.plan.file}"
     before, after = result.plan.dense_bytes, result.file_bytes
+    own = result.parameters
     rows = (
-        ("neurons in a block", str(sizes.intermediate_size), f"{sizes.mean_width:g}", ""),
+        ("neurons in a block", str(sizes.intermediate_size), result.neurons, ""),
         (
             "parameters",
             number(sizes.parent_parameters, "count"),
-            number(sizes.parameters, "count"),
-            percent(1 - sizes.parameters / sizes.parent_parameters),
+            number(own, "count"),
+            percent(1 - own / sizes.parent_parameters),
         ),
         (file, number(before, "bytes"), number(after, "bytes"), percent(1 - after / before)),
     )
@@ -98,7 +99,8 @@ def _ways_to_load(result: ShrinkResult) -> Iterator[str]:
     if result.settings.gguf is not None:
         yield f"With llama.cpp: llama-cli -m {result.file.absolute()}"
     path = str(result.model.absolute())
-    yield f"With transformers: AutoModelForCausalLM.from_pretrained({path!r})"
+    trusted = ", trust_remote_code=True" if result.settings.per_layer else ""
+    yield f"With transformers: AutoModelForCausalLM.from_pretrained({path!r}{trusted})"
 
 
 def _facts(result: ShrinkResult) -> list[tuple[str, str]]:

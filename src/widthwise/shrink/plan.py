@@ -8,14 +8,22 @@ from pathlib import Path
 
 from ..cut import PlannedWidth
 from ..cut.checkpoint import ModelSource, check_causal_class, resolve_model
-from ..cut.gguf import check_convertible
+from ..cut.gguf import check_convertible, check_uneven
 from ..io import DTYPE_BYTES
-from ..prune import CutEstimate, PruneSpec, estimate_cut, planned_width, tokens_of
+from ..prune import (
+    CutEstimate,
+    PruneSpec,
+    check_per_layer,
+    estimate_cut,
+    planned_width,
+    tokens_of,
+)
 from ..stats import number, percent
 from .deployed_file import DeployedFile
 from .goal import Goal
 from .savings import CheapSaving, cheap_savings
 from .settings import ShrinkSettings
+from .stages import MODEL
 
 _STATE_BYTES = 20  # of a parameter that is healed, as of `heal`
 
@@ -41,6 +49,7 @@ class ShrinkPlan:
         file: The file that is deployed.
         dense_bytes: Bytes of that file without a cut.
         savings: What would make it smaller without a cut.
+        per_layer: Whether each layer gets a width of its own.
     """
 
     goal: Goal
@@ -49,6 +58,7 @@ class ShrinkPlan:
     file: DeployedFile
     dense_bytes: int
     savings: tuple[CheapSaving, ...]
+    per_layer: bool = False
 
     def at(self, spec: PruneSpec) -> ShrinkPlan:
         """The plan when it is known which of its cuts does it."""
@@ -72,7 +82,9 @@ class ShrinkPlan:
     def estimate(self, out: Path) -> CutEstimate:
         """What the cut takes, with its result in a folder."""
         tokens = tokens_of(self.source.checkpoint.architecture)
-        return estimate_cut(self.source, self.spec, tokens, out=out, scales=True)
+        return estimate_cut(
+            self.source, self.spec, tokens, out=out, scales=True, by_layers=self.per_layer
+        )
 
     @property
     def healing_bytes(self) -> int:
@@ -107,7 +119,8 @@ class ShrinkPlan:
         if self.goal.is_tried and len(self.specs) > 1:
             return f"{sizes.parent}: asked {self.goal}; {self._tried}"
         return (
-            f"{sizes.parent}: asked {self.goal}; {sizes.words} of {sizes.intermediate_size}, "
+            f"{sizes.parent}: asked {self.goal}; {sizes.words} of {sizes.intermediate_size}"
+            f"{' on average, in widths by layers' if self.per_layer else ''}, "
             f"{percent(sizes.removed)} of neurons removed; "
             f"{number(sizes.parameters, 'count')} of {number(sizes.parent_parameters, 'count')} "
             f"parameters; {self.file} has at most {number(self.planned_bytes, 'bytes')} of "
@@ -155,6 +168,10 @@ def plan_shrink(settings: ShrinkSettings) -> ShrinkPlan:
     source = resolve_model(settings.model)
     settings.goal.refuse_early(source)
     check_causal_class(source.checkpoint)
+    if settings.per_layer:
+        check_per_layer(source, Path(MODEL), is_refit=True)
+        if settings.gguf is not None:
+            check_uneven(source.checkpoint, "widths by layers are asked for", "drop --per-layer")
     if settings.gguf is not None:
         check_convertible(source.checkpoint)
     file = DeployedFile(source=source, gguf=settings.gguf, dtype=settings.dtype)
@@ -166,4 +183,5 @@ def plan_shrink(settings: ShrinkSettings) -> ShrinkPlan:
         file=file,
         dense_bytes=file.dense_bytes,
         savings=cheap_savings(file),
+        per_layer=settings.per_layer,
     )

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..arch import default_alignment
-from ..cut.checkpoint import read_refit_record
+from ..cut.checkpoint import read_refit_record, resolve_model
 from ..cut.gguf import PLAIN
 from ..findings import Table, TaskPair, busiest, load_warnings, task_pairs
 from ..prune.healing import HealingRecord, read_healing_record
@@ -66,6 +66,22 @@ class ShrinkResult:
         if self.settings.gguf:
             return self.file.stat().st_size
         return sum(each.stat().st_size for each in self.model.glob("*.safetensors"))
+
+    @cached_property
+    def parameters(self) -> int:
+        """Parameters of the result."""
+        if not self.settings.per_layer:
+            return self.plan.sizes.parameters
+        with resolve_model(self.model).checkpoint as checkpoint:
+            return checkpoint.architecture.parameters
+
+    @cached_property
+    def neurons(self) -> str:
+        """Neurons of a block: `1216`, or of widths by layers `672 to 1536`."""
+        if not self.settings.per_layer:
+            return f"{self.plan.sizes.mean_width:g}"
+        with resolve_model(self.model).checkpoint as checkpoint:
+            return " to ".join(map(str, sorted({min(checkpoint.widths), max(checkpoint.widths)})))
 
     @property
     def minutes(self) -> float:

@@ -44,6 +44,7 @@ class ShrinkSettings:
         tasks: Suites and tasks that are asked before and after, as `load_tasks` takes them.
         limit: Items of each task at most.
         gguf: Type of the GGUF file, one of `FILE_TYPES`; None for no such file.
+        per_layer: Whether each layer gets a width of its own; the checkpoint is then a compact one.
         seed: Seed of the samples of items, and of the order of the text in healing.
         dtype: Dtype in which the result is stored; None keeps that of the model.
         device: Where models are asked, trained and timed; None for CUDA where there is one.
@@ -67,13 +68,15 @@ class ShrinkSettings:
     tasks: tuple[str, ...] = TASKS
     limit: int = ITEMS
     gguf: str | None = None
+    per_layer: bool = False
     seed: int = 0
     dtype: str | None = None
     device: str | None = None
     data: str | None = None
 
     def __post_init__(self) -> None:
-        self.goal  # noqa: B018  read, so that it is looked at
+        if self.goal.is_tried and self.per_layer:
+            raise RunError(f"{self.goal} tries one width for all layers: drop --per-layer")
         if not (math.isfinite(self.minutes) and 0 < self.minutes <= _MOST_MINUTES):
             raise RunError(
                 f"minutes must be a number above 0, at most {_MOST_MINUTES:,}; got {self.minutes!r}"

@@ -92,7 +92,8 @@ class Shrink:
         """The settings, which must be the folder's; until it is healed, minutes may be others."""
         self.store.load()
         choosing = () if "heal" in self.store.records else ("minutes",)
-        return self.store.folder.agree(self.settings.stored, choosing=choosing)
+        stored = self.settings.stored
+        return self.store.folder.agree(stored, choosing=choosing, later=("per_layer",))
 
     def _check_kept(self) -> None:
         """Refuse a folder from which somebody has taken what a stage had made."""

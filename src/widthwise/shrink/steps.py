@@ -141,12 +141,18 @@ class Steps:
         out = self.path / place
         if (out / "config.json").exists():  # written whole, and the process was killed then
             return
-        layers = self.source.checkpoint.architecture.layers
+        layers, passes = self.source.checkpoint.architecture.layers, 1 + self.settings.per_layer
+        done = 0
 
         def tell(layer: int) -> None:
-            self.on_progress((layer + 1) / layers, f"{what}: layer {layer + 1} of {layers}")
+            nonlocal done
+            done += 1
+            share = done / layers / passes
+            self.on_progress(min(1.0, share), f"{what}: layer {layer + 1} of {layers}")
 
-        self.on_progress(0.0, f"{what}: {layers} layers are refitted, then rows are scaled")
+        first = "each layer is cut alone to see what it loses; " if passes > 1 else ""
+        label = f"{what}: {first}{layers} layers are refitted, then rows are scaled"
+        self.on_progress(0.0, label)
         prune(
             self.source,
             out=out,
@@ -154,6 +160,7 @@ class Steps:
             progress=tell,
             dtype=self.settings.dtype,
             text=self.settings.text,
+            per_layer=self.settings.per_layer,
             **_width_of(spec),
         )
 

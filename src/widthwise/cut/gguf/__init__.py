@@ -1,6 +1,6 @@
 """GGUF files: cut to a plan with quantized rows kept bit for bit, or written from a folder."""
 
-from .converter import check_convertible
+from .converter import check_convertible, check_uneven
 from .export import ExportResult, check_file_type, export_gguf
 from .file_types import FILE_TYPES, PLAIN
 from .size import block_width, most_export_bytes, most_tensor_bytes
@@ -15,6 +15,7 @@ __all__ = [
     "block_width",
     "check_convertible",
     "check_file_type",
+    "check_uneven",
     "down_alignment",
     "export_gguf",
     "most_export_bytes",

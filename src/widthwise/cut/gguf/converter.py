@@ -114,11 +114,26 @@ def _refuse_uneven(checkpoint: Checkpoint) -> None:
     config, widths = text_config(checkpoint.config), checkpoint.widths
     if "per_layer_config" not in config or len(set(widths)) == 1:
         return
-    if (family := str(config.get("model_type"))) not in UNEVEN_FAMILIES:
+    check_uneven(
+        checkpoint,
+        f"its layers have {min(widths)} to {max(widths)} neurons",
+        "cut the dense model with --per-layer padded, and export that",
+    )
+
+
+def check_uneven(checkpoint: Checkpoint, why: str, advice: str) -> None:
+    """Raise UnsupportedModelError where llama.cpp reads one width alone for all layers of a family.
+
+    Args:
+        checkpoint: A model.
+        why: What it has that needs several, in words.
+        advice: What to do instead.
+    """
+    family = str(text_config(checkpoint.config).get("model_type"))
+    if family not in UNEVEN_FAMILIES:
         raise UnsupportedModelError(
-            f"{checkpoint.name}: its layers have {min(widths)} to {max(widths)} neurons, and "
-            f"llama.cpp reads one width for all layers of {family}; cut the dense model with "
-            "--per-layer padded, and export that"
+            f"{checkpoint.name}: {why}, and llama.cpp reads one width for all layers of {family}; "
+            f"{advice}"
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import transformers as hf
 from every_family import tiny_model
+from gguf import GGUFReader
 from shrink_runs import made, quick_runs
 
 from widthwise.cut.checkpoint import resolve_model
@@ -77,3 +78,22 @@ def test_prune_refuses_them_where_they_cannot_be_stored_or_chosen(tmp_path: Path
     with pytest.raises((OutputError, UnsupportedModelError)):
         prune(model, remove="40%", out=tmp_path / "out.gguf", per_layer=True)
     assert not [*tmp_path.glob("out*")]
+
+
+@pytest.mark.long
+@pytest.mark.demo
+def test_llama_cpp_reads_the_file_of_widths_by_layers(
+    text: Path, all_words: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("sentencepiece")
+    asked = {"model": str(all_words), "gguf": "f16", "minutes": 0.001, "per_layer": True}
+    with quick_runs():
+        result = Shrink(tmp_path / "out", made(tmp_path, text, **asked)).run()
+    with resolve_model(result.model).checkpoint as checkpoint:
+        widths = checkpoint.widths
+    fields = GGUFReader(result.file).fields
+    (field,) = (fields[name] for name in fields if name.endswith(".feed_forward_length"))
+    assert tuple(int(field.parts[place][0]) for place in field.data) == widths
+    assert len(set(widths)) > 1
+    assert {speed.metric for speed in result.speeds} == {"prefill", "decode", "throughput"}
+    assert result.file_bytes <= result.plan.planned_bytes

@@ -42,6 +42,7 @@ def test_layers_have_widths_of_their_own_within_the_same_parameters(
 def test_the_pages_say_so_and_how_to_load_it(by_layers: ShrinkResult) -> None:
     page = (by_layers.folder / "report.html").read_text()
     readme = (by_layers.folder / "README.md").read_text()
+    assert f"(widths {by_layers.neurons} of 53" in by_layers.verdict
     assert by_layers.neurons in readme
     assert "trust_remote_code=True" in readme
     assert "trust_remote_code=True" in page

@@ -123,7 +123,7 @@ def shrink_page(result: ShrinkResult) -> Page:
     lost = [table for table in (result.table, result.distance_table) if table.rows]
     return Page(
         title=_title(result),
-        byline=f"asked for {result.plan.goal.words} · {result.plan.sizes.words} of "
+        byline=f"asked for {result.plan.goal.words} · {result.width_words} of "
         f"{result.plan.sizes.intermediate_size}",
         answer=[result.verdict, *(result.plan.first_words if result.plan.savings else ())],
         sections=[

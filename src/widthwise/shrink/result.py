@@ -84,6 +84,11 @@ class ShrinkResult:
             return " to ".join(map(str, sorted({min(checkpoint.widths), max(checkpoint.widths)})))
 
     @property
+    def width_words(self) -> str:
+        """The width in words; of widths by layers all of them: `widths 672 to 1536`."""
+        return f"widths {self.neurons}" if self.settings.per_layer else self.plan.sizes.words
+
+    @property
     def minutes(self) -> float:
         """Time of all stages."""
         return sum(stage.seconds for stage in self.stages.values()) / 60
@@ -320,7 +325,7 @@ class ShrinkResult:
         is_coarse = step > default_alignment(sizes.intermediate_size)
         kind = self.settings.gguf
         steps = f"; blocks of {kind} need widths in steps of {step}" if is_coarse else ""
-        width = f"{sizes.words} of {sizes.intermediate_size}"
+        width = f"{self.width_words} of {sizes.intermediate_size}"
         return f"{percent(sizes.removed)} of them are ({width}{steps})"
 
     @property

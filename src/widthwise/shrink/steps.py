@@ -79,8 +79,9 @@ class Steps:
 
     @property
     def _is_in_blocks(self) -> bool:
-        """Whether the file that is deployed has other numbers than the checkpoint."""
-        return self.settings.gguf not in (None, *PLAIN)
+        """Whether the file that is deployed has other numbers than the checkpoint, and can be
+        decoded: transformers knows no file of widths by layers."""
+        return self.settings.gguf not in (None, *PLAIN) and not self.settings.per_layer
 
     def _ask_deployed(self, checkpoint: str, file: Path, place: str, when: str) -> None:
         """Ask a checkpoint; where its file has numbers in blocks that, decoded, if transformers can

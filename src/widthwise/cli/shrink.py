@@ -132,7 +132,8 @@ def _tell_plan(work: Shrink, out: Path) -> None:
         left = "there is none left for healing: give more --minutes"
     if plan.goal.kind == "max_loss":
         fitting = min(len(plan.specs), max(1, int(60 * minutes / needed)))
-        left = f"the search has all, which is enough for about {counted(fitting, 'cut')}"
+        most = counted(fitting, "cut")
+        left = f"the search has all: enough for {most} at most, less what asking takes"
     echo(f"That is {one} alone; of the {minutes:g} minutes for all stages {left}.", err=True)
     if needed < 60 * minutes:
         heals = in_bytes(plan.healing_bytes)

@@ -57,18 +57,31 @@ class Pruned:
     refit: Refit | None
 
 
+class CutOptions(RefitOptions, total=False):
+    """Keyword arguments of `prune`: the width, the criterion and the text; and what a refit is.
+
+    Attributes:
+        scales: Whether rows of the weights are scaled after a refit, as for `refit`; they are by
+            default.
+        per_layer: Whether each layer gets a width of its own, all together with as many parameters
+            as by one width (`widthwise.per_layer`), which a refit needs. The result is a `compact`
+            checkpoint.
+    """
+
+    scales: bool
+    per_layer: bool
+
+
 def prune(
     model: str | Path | ModelSource,
     *,
     out: str | Path,
     refit: bool | None = None,
-    scales: bool = True,
-    per_layer: bool = False,
     force: bool = False,
     command: str | None = None,
     engine: MakeEngine | None = None,
     progress: LayerCallback | None = None,
-    **asked: Unpack[RefitOptions],
+    **asked: Unpack[CutOptions],
 ) -> Pruned:
     """Cut a model to a width, and write the result.
 
@@ -87,16 +100,12 @@ def prune(
             the same call then goes on with the layers that were refitted, which lie beside it.
         refit: Whether down_proj is refitted on the text. By default it is where the criterion goes
             by text (`activation`, `obs`).
-        scales: Whether rows of the weights are scaled after a refit, as for `refit`.
-        per_layer: Whether each layer gets a width of its own, all together with as many parameters
-            as by one width (`widthwise.per_layer`), which a refit needs. The result is a `compact`
-            checkpoint.
         force: Whether a result that is there is replaced.
         command: Command line to quote in the model card.
         engine: Workers among which the text of a refit is divided, as for `refit`.
         progress: Function that is called with each layer that is done, where layers take long.
-        **asked: The width, and how neurons are chosen, as `PruneOptions` name it; and the text, as
-            `TextOptions` name it.
+        **asked: The width, and how neurons are chosen, as `PruneOptions` name it; the text, as
+            `TextOptions` name it; and `scales` and `per_layer` (`CutOptions`).
 
     Raises:
         RunError: The text is too short, or the numbers do not allow a refit.
@@ -106,6 +115,8 @@ def prune(
     Cost: of a refit as `refit`; of weights alone a pass over the files.
     """
     path, dtype = Path(out), asked.get("dtype")
+    per_layer = asked.pop("per_layer", False)
+    steps: CutSteps = {"scales": asked.pop("scales", True), "by_layers": per_layer}
     text: Any = {name: asked.pop(name) for name in TextOptions.__annotations__ if name in asked}  # type: ignore[misc]
     spec = spec_of(None, asked, function=prune, options=RefitOptions)
     wanted = is_refitted(spec.criterion, refit)
@@ -128,13 +139,27 @@ def prune(
         plan = _plan(source, spec, text, progress)
         written = prune_checkpoint(source, path, plan, refit=False, **how)
         return Pruned(path=written, plan=plan, refit=None)
-    text["tokens"] = tokens_of(source.checkpoint.architecture, text.get("tokens"))
-    tokens = text["tokens"] if is_named(text.get("text")) else 0  # of batches it is not known
-    steps: CutSteps = {"scales": scales, "by_layers": per_layer}
+    text |= {"engine": engine, "progress": progress}
+    return _pruned(source, path, spec, how, steps, text)
+
+
+def _pruned(
+    source: ModelSource,
+    path: Path,
+    spec: PruneSpec,
+    how: StoreOptions,
+    steps: CutSteps,
+    asked: dict[str, Any],
+) -> Pruned:
+    """Refit, and write; refitted layers lie beside the result until it is there."""
+    asked["tokens"] = tokens_of(source.checkpoint.architecture, asked.get("tokens"))
+    tokens = asked["tokens"] if is_named(asked.get("text")) else 0  # of batches it is not known
     estimate = estimate_cut(source, spec, tokens, out=path, **steps)
-    text |= {"engine": engine, "scales": scales, "per_layer": per_layer}
+    asked["scales"] = steps["scales"]
     with kept_layers(path, estimate) as work:
-        done = _refit(source, spec, text, work, estimate, progress)
+        with weights_advised('criterion="ppm", refit=False'):
+            check_memory(source, estimate)
+            done = _refit(source, spec, {**asked, "work": work}, by_layers=steps["by_layers"])
         written = prune_checkpoint(source, path, done.plan, refit=done, **how)
     return Pruned(path=written, plan=done.plan, refit=done)
 
@@ -237,23 +262,15 @@ def weights_advised(options: str = "--criterion ppm") -> Iterator[None]:
 
 
 def _refit(
-    source: ModelSource,
-    spec: PruneSpec,
-    text: dict[str, Any],
-    work: Path,
-    estimate: CutEstimate,
-    progress: LayerCallback | None,
+    source: ModelSource, spec: PruneSpec, asked: dict[str, Any], *, by_layers: bool
 ) -> Refit:
-    """The neurons and what down_proj becomes."""
-    by_layers = text.pop("per_layer")
-    with weights_advised('criterion="ppm", refit=False'):
-        check_memory(source, estimate)
-        if not by_layers:
-            return make_refit(source, spec, work=work, progress=progress, **text)
-        with open_model(source) as model:
-            read = {name: text[name] for name in TextOptions.__annotations__ if name in text}
-            widths = share_out(model, spec, progress=progress, **read).widths
-            return make_refit(model, spec, widths=widths, work=work, progress=progress, **text)
+    """The neurons and what down_proj becomes; with widths by layers the model is opened once."""
+    if not by_layers:
+        return make_refit(source, spec, **asked)
+    read = {name: asked[name] for name in TextOptions.__annotations__ if name in asked}
+    with open_model(source) as model:
+        widths = share_out(model, spec, progress=asked["progress"], **read).widths
+        return make_refit(model, spec, widths=widths, **asked)
 
 
 def _plan(

@@ -71,6 +71,13 @@ FILES = (
         log="2026-11-28 · TinyNet's default search",
     ),
     Source(
+        path="qwen2.5-coder-1.5b/records.jsonl",
+        command="`widthwise evaluate qwen2.5-coder-1.5b`, as DESIGN.md beside it says; it goes on in "
+        "a folder with this file alone",
+        commit="COMMIT",
+        log="2026-11-30 · Design: does the dichotomy hold",
+    ),
+    Source(
         path="maml/results.jsonl",
         command="`benchmarks/maml.py`; its options are not recorded",
         commit="9c88d6a",

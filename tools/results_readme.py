@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,9 @@ FILES = (
     ),
     Source(
         path="qwen2.5-coder-1.5b/records.jsonl",
-        command="`widthwise evaluate qwen2.5-coder-1.5b`, as DESIGN.md beside it says; it goes on in "
-        "a folder with this file alone",
-        commit="COMMIT",
+        command="`widthwise evaluate qwen2.5-coder-1.5b`, as DESIGN.md beside it says; not "
+        "finished, and it goes on in a folder with this file alone",
+        commit="179335c",
         log="2026-11-30 · Design: does the dichotomy hold",
     ),
     Source(
@@ -161,14 +162,18 @@ def _answer(sentences: Iterable[str]) -> list[str]:
 
 
 def _scores(records: Sequence[Record]) -> list[str]:
-    """A row a task: its floor, the dense score, and each criterion at its widest and narrowest."""
+    """A row a task that all networks were asked: its floor, the dense score, and each criterion at
+    its widest and narrowest."""
     scores = [record for record in records if record.floor_kind]
     criteria = list(dict.fromkeys(r.criterion for r in scores if r.criterion is not None))
     ratios = sorted({record.expansion_ratio for record in scores}, reverse=True)
     dense, widest, narrowest = ratios[0], ratios[1], ratios[-1]
     by_place = {(r.quantity, r.criterion, r.expansion_ratio): r for r in scores}
     rows = [["task", "unit", "floor", "dense", *criteria], ["---"] * (4 + len(criteria))]
+    places = [(None, dense), *product(criteria, (widest, narrowest))]
     for task in dict.fromkeys(record.quantity for record in scores):
+        if any((task, *place) not in by_place for place in places):
+            continue
         first = by_place[task, None, dense]
         rows.append(
             [

@@ -85,12 +85,12 @@ def _record(task: str, criterion: str, width: int, items: list[float]) -> Record
     )
 
 
-def is_wrong(tasks: Scores, claim: str, luck: float, words: str, n: int, chance: Chance) -> bool:
-    """Whether the claim that begins so has one of these words."""
+def is_wrong(tasks: Scores, claim: str, n: int, chance: Chance, luck: float = 0.0) -> bool:
+    """Whether the claim that begins so is called supported or contradicted."""
     records = study(tasks, n, chance, luck)
     found = hypotheses(build_grid(records), "ppm")
     (outcome,) = (each.outcome for each in found if each.claim.startswith(claim))
-    return outcome in words
+    return outcome in ("supported", "contradicted")
 
 
 def families() -> Mapping[str, Callable[[int, Chance], bool]]:
@@ -99,16 +99,14 @@ def families() -> Mapping[str, Callable[[int, Chance], bool]]:
     other = {"hellaswag": FLAT, "arc_challenge": FLAT}
     same = {"hellaswag": FALL, "arc_challenge": FALL}
     lost = (0.55, *[0.55 - MARGIN] * 4)
-    either = "supported, contradicted"
+    flat: Scores = {"ifeval": FLAT}
     return {
-        "flat": partial(is_wrong, {"ifeval": FLAT}, "IFEval", 0.0, either),
-        "mc2 flat": partial(
-            is_wrong, {**trade, **other, "truthfulqa_mc2": FLAT}, "TruthfulQA", 0.0, either
-        ),
-        "no lead": partial(is_wrong, {**trade, **same}, "TruthfulQA", 0.0, either),
-        "at the margin": partial(is_wrong, {"leaderboard_musr": lost}, "MUSR", 0.0, either),
-        "one more draw": partial(is_wrong, {"ifeval": FLAT}, "ppm", 1.0, either),
-        "one more lucky draw": partial(is_wrong, {"ifeval": FLAT}, "ppm", 4.0, either),
+        "flat": partial(is_wrong, flat, "IFEval"),
+        "mc2 flat": partial(is_wrong, {**trade, **other, "truthfulqa_mc2": FLAT}, "TruthfulQA"),
+        "no lead": partial(is_wrong, {**trade, **same}, "TruthfulQA"),
+        "at the margin": partial(is_wrong, {"leaderboard_musr": lost}, "MUSR"),
+        "one more draw": partial(is_wrong, flat, "ppm", luck=1.0),
+        "one more lucky draw": partial(is_wrong, flat, "ppm", luck=4.0),
     }
 
 

@@ -101,3 +101,12 @@ def test_the_published_models_are_as_their_table_has_them() -> None:
         if r.model == "Llama-3.2-3B" and r.quantity == "gsm8k" and r.criterion is None
     )
     assert f"{dense.value:.3f} [" in row[4]
+
+
+def test_as_many_studies_as_one_likes_have_looks_of_their_own() -> None:
+    """There are more of them than styles of criteria."""
+    made = study((120, 110), task="mmlu")
+    results = [model_results(made, f"study {number}", {}) for number in range(16)]
+    section = with_published(study_page(results[:1], "t"), results).sections[1]
+    assert [name for _, _, name in section.blocks[0].legend][:16] == [r.name for r in results]
+    assert len({color for _, color, _ in section.blocks[0].legend[:3]}) == 3

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from widthwise.errors import RunError
-from widthwise.stats import correlation
+from widthwise.stats import correlation, correlation_lead
 
 # arXiv 2512.22671: MMLU and TruthfulQA-MC2 at seven widths, dense first.
 MMLU = {
@@ -123,3 +123,22 @@ def test_what_cannot_be_correlated_is_refused(a: list[float], b: list[float], me
 def test_a_confidence_is_a_share() -> None:
     with pytest.raises(RunError, match=r"must be in \(0, 1\); got 1.5"):
         correlation([1, 2, 3, 4], [1, 3, 2, 4], confidence=1.5)
+
+
+def test_a_lead_is_the_difference_of_two_r_and_knows_the_luck_of_items() -> None:
+    """Beside numpy; with fewer items its interval is wider, and a row that is flat has r 0."""
+    rng = np.random.default_rng(0)
+    chances = np.linspace(0.9, 0.3, 6)[:, None]
+    rows = [(rng.random((6, 400)) < at).astype(float) for at in (chances, chances, 1 - chances)]
+    found = correlation_lead(*rows)
+    first, second, target = (row.mean(axis=1) for row in rows)
+    expected = np.corrcoef(first, target)[0, 1] - np.corrcoef(second, target)[0, 1]
+    assert found.value == pytest.approx(expected, abs=1e-12)
+    assert found.low <= found.value <= found.high
+    assert (found.n, found) == (6, correlation_lead(*rows))
+    few = correlation_lead(*(row[:, :40] for row in rows))
+    assert few.high - few.low > 2 * (found.high - found.low)
+    flat = correlation_lead(rows[0], np.ones((6, 400)), rows[2])
+    assert flat.value == pytest.approx(np.corrcoef(first, target)[0, 1], abs=1e-12)
+    assert flat.high < 0
+    assert flat.p_value == pytest.approx(1 / 2001)

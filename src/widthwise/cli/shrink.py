@@ -80,8 +80,8 @@ _TASKS = "embedded:prose,embedded:hellaswag,embedded:piqa,embedded:sciq"
 @click.option(
     "--per-layer",
     is_flag=True,
-    help="Give each layer a width of its own, which loses less. llama.cpp reads that of Llama and "
-    "Mistral; the checkpoint needs trust_remote_code=True.",
+    help="Give each layer a width of its own, all together with as many parameters. llama.cpp "
+    "reads that of Llama and Mistral; the checkpoint needs trust_remote_code=True.",
 )
 @click.option("--dry-run", is_flag=True, help="Say the plan, and write nothing.")
 @seed_option("Seed of samples, and of the order of the text in healing.")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..stats import Difference, add_draw_variance, paired_difference
+from ..stats import Difference, add_draw_variance, correlation_lead, paired_difference
 from ..study import Record
 from .comparisons import CONFIDENCE, log_ratio
 from .grid import Grid, GridRow
 from .types import Effect
 
-RESAMPLES = 2000
 TENTH = 0.1  # slopes are for each tenth of the neurons that is removed
 
 
@@ -70,8 +69,7 @@ def slope(column: Column) -> Effect:
     """
     apart = column.removed - column.removed.mean()
     slopes = TENTH * apart @ column.items / (apart @ apart)
-    what = f"{column.task}, for each {TENTH:.0%} removed".replace("%", " %")
-    return _effect(what, _beside(slopes, 0.0))
+    return _effect(f"{column.task}, for each {100 * TENTH:.0f} % removed", _beside(slopes, 0.0))
 
 
 def mean_change(column: Column, mark: float) -> Effect:
@@ -79,8 +77,8 @@ def mean_change(column: Column, mark: float) -> Effect:
     change = column.items[1:].mean(axis=0)
     found = paired_difference(list(change), list(column.items[0]), confidence=CONFIDENCE)
     from_mark = _beside(change - column.items[0], mark)
-    effect = _effect(f"{column.task}, mean of all cuts less dense", found)
-    return Effect(**{**vars(effect), "p_value": from_mark.p_value})
+    found = replace(found, p_value=from_mark.p_value)
+    return _effect(f"{column.task}, mean of all cuts less dense", found)
 
 
 def lead_over_chance(column: Column, draws: Sequence[Column]) -> Effect:
@@ -98,49 +96,19 @@ def lead_over_chance(column: Column, draws: Sequence[Column]) -> Effect:
     return _effect(column.task, with_luck)
 
 
-def lead_of_correlation(first: Column, second: Column, target: Column, seed: int = 0) -> Effect:
+def lead_of_correlation(first: Column, second: Column, target: Column) -> Effect:
     """r of the first task with the target less that of the second, over the networks of all three.
 
-    The interval is the percentile bootstrap over the items of each task; the networks are those
-    that were measured, and no sample of others.
+    The networks are those that were measured, and no sample of others (`correlation_lead`).
     """
     shared = [n for n in first.networks if n in second.networks and n in target.networks]
-    rows = [_only(column, shared) for column in (first, second, target)]
-    chance = np.random.default_rng(seed)
-    drawn = [_resampled(row, chance) for row in rows]
-    leads = _pearson(drawn[0], drawn[2]) - _pearson(drawn[1], drawn[2])
-    means = [row.mean(axis=1)[None] for row in rows]
-    value = float((_pearson(means[0], means[2]) - _pearson(means[1], means[2]))[0])
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(leads, [tail, 1 - tail])
-    beyond = min((leads <= 0).mean(), (leads >= 0).mean())
-    return Effect(
-        what=f"r({target.task}, {first.task}) less r({target.task}, {second.task})",
-        value=value,
-        low=min(float(low), value),
-        high=max(float(high), value),
-        p_value=min(1.0, (2 * float(beyond) * len(leads) + 1) / (len(leads) + 1)),
-    )
-
-
-def _only(column: Column, networks: Sequence[GridRow]) -> NDArray[np.float64]:
-    return column.items[[column.networks.index(n) for n in networks]]
-
-
-def _resampled(items: NDArray[np.float64], chance: np.random.Generator) -> NDArray[np.float64]:
-    """Scores of all networks on `RESAMPLES` draws of the items, shape (draws, networks)."""
-    n = items.shape[1]
-    weights = chance.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) / n
-    scores: NDArray[np.float64] = weights @ items.T
-    return scores
-
-
-def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """r of each draw; 0 where a row does not vary."""
-    x, y = (row - row.mean(axis=1, keepdims=True) for row in (a, b))
-    spread = np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1))
-    r: NDArray[np.float64] = (x * y).sum(axis=1) / np.where(spread == 0, 1.0, spread)
-    return r
+    rows = [
+        column.items[[column.networks.index(n) for n in shared]]
+        for column in (first, second, target)
+    ]
+    found = correlation_lead(*rows, confidence=CONFIDENCE)
+    what = f"r({target.task}, {first.task}) less r({target.task}, {second.task})"
+    return _effect(what, found)
 
 
 def _beside(values: NDArray[np.float64], mark: float) -> Difference:

@@ -120,12 +120,9 @@ class _Claims:
         if every[0] and every[1]:
             leads = [lead_of_correlation(every[1], o, every[0]) for o in others if o]
             parts += [(lead, -1) for lead in leads]
-        effects = [effect for effect, _ in parts]
-        against = [e.p_value for e, sign in parts[:2] if e.value * sign < 0]
-        p = max(e.p_value for e in effects) if not against else min(1.0, 2 * min(against))
         outcome, reason = self._trade_outcome(mc2, mmlu, parts)
-        right = all(effect.value * sign > 0 for effect, sign in parts)
-        return self._found(_TRADE, effects, p if right or against else 1.0, outcome, reason)
+        effects = [effect for effect, _ in parts]
+        return self._found(_TRADE, effects, _trade_p(parts), outcome, reason)
 
     def _trade_outcome(
         self, mc2: Column, mmlu: Column, parts: Sequence[tuple[Effect, int]]
@@ -197,6 +194,21 @@ class _Claims:
             outcome=outcome,
             reason=reason,
         )
+
+
+def _trade_p(parts: Sequence[tuple[Effect, int]]) -> float:
+    """p of a claim all parts of which must be shown; of its reverse, of which one slope is enough,
+    where a slope goes the other way.
+
+    Args:
+        parts: Effects with the sign that each must have, the two slopes first.
+    """
+    against = [effect.p_value for effect, sign in parts[:2] if effect.value * sign < 0]
+    if against:
+        return min(1.0, 2 * min(against))
+    if all(effect.value * sign > 0 for effect, sign in parts):
+        return max(effect.p_value for effect, _ in parts)
+    return 1.0
 
 
 def hypothesis_table(tested: Sequence[Hypothesis]) -> Table | None:

@@ -12,6 +12,7 @@ from ..cut.checkpoint import ModelSource, check_free_disk, is_gguf
 from ..errors import RunError
 from ..io import free_bytes, process_bytes
 from ..notices import notice
+from ..stats import counted
 from .cut_estimate import CutEstimate, CutSteps
 from .opened_model import OpenedModel
 from .refitting.finished_layers import LAYERS
@@ -119,4 +120,4 @@ def in_minutes(seconds: float) -> str:
     minutes = max(1, round(seconds / 60))
     if minutes >= 100:
         return f"{seconds / 3600:.1f} hours"
-    return f"{minutes} minute{'s' if minutes > 1 else ''}"
+    return counted(minutes, "minute")

@@ -128,11 +128,13 @@ def prune(
         TextRequest(**text)  # text that is not there is refused before a model is looked for
     else:
         check_calibration(spec.criterion, text.get("text"), text.get("tokens", TOKENS))
+    if per_layer:
+        _check_layout(path, is_refit=wanted)
     check_out(model, path, force=force)
     source = resolve_model(model)
     refuse_overlap(source.found, path)
     if per_layer:
-        check_per_layer(source, path, is_refit=wanted)
+        check_per_layer(source)
     if is_gguf(path):
         spec = aligned_to_blocks(spec, source)
     if not wanted:
@@ -164,23 +166,21 @@ def _pruned(
     return Pruned(path=written, plan=done.plan, refit=done)
 
 
-def check_per_layer(source: ModelSource, out: Path, *, is_refit: bool) -> None:
-    """Refuse widths by layers that a model or its result cannot have, before anything is read.
+def check_per_layer(source: ModelSource) -> None:
+    """Raise UnsupportedModelError where the layers of a model cannot have a width each, or no such
+    checkpoint of it can be stored; no weight is read."""
+    check_layers(source.checkpoint.architecture)
+    check_compact(source.checkpoint)
 
-    Raises:
-        UnsupportedModelError: The model's layers cannot have a width each, or no such checkpoint of
-            it can be stored.
-        OutputError: The result is a GGUF file.
-        PlanError: Down_proj is not refitted, by which the widths are chosen.
-    """
+
+def _check_layout(out: Path, *, is_refit: bool) -> None:
+    """Refuse widths by layers as a GGUF file, or without the refit by which they are chosen."""
     if is_gguf(out):
         raise OutputError(
             f"{out}: widths by layers are stored as a folder; give a folder, and export that"
         )
     if not is_refit:
         raise PlanError("widths by layers are those of refitted layers; leave the refit in")
-    check_layers(source.checkpoint.architecture)
-    check_compact(source.checkpoint)
 
 
 def is_refitted(criterion: str, asked: bool | None) -> bool:

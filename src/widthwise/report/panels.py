@@ -229,13 +229,19 @@ def _quality_panel(
 
 def _score_text(result: ModelResults, record: Record) -> str:
     """Value, interval and verdict."""
-    score = estimate_of(record)
-    if score is None:
+    if record.value is None:
         return f"missing: {record.reason}"
+    return ", ".join(filter(None, (value_text(record), result.word(record))))
+
+
+def value_text(record: Record) -> str:
+    """A value with its interval, if it has one."""
+    score = estimate_of(record)
+    assert score is not None  # the record has a value
     text = number(score.value, record.unit)
-    if score.standard_error is not None:
-        text += f" {interval_text(*score.interval(CONFIDENCE), record.unit)}"
-    return ", ".join(filter(None, (text, result.word(record))))
+    if score.standard_error is None:
+        return text
+    return f"{text} {interval_text(*score.interval(CONFIDENCE), record.unit)}"
 
 
 def _caption(series: Sequence[ModelResults], quantity: str) -> str:

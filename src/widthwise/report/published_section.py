@@ -10,14 +10,14 @@ from ..errors import RunError
 from ..figures import MUTED, OCHRE, PINK, SKY
 from ..findings import Grid, GridRow, Table, build_grid, estimate_of
 from ..findings.paper_2512_22671 import SOURCE, records
-from ..stats import Estimate, grouped, interval_text, number, unit_text
+from ..stats import Estimate, grouped, number, unit_text
 from ..study import Record
 from .csv_links import csv_data_uri
 from .figures import draw_line, reference_line, scale_by_log, set_titles
 from .model_results import ModelResults
 from .page import Block, Page, Section
-from .panels import Panel, Tooltip, make_panel
-from .styles import CRITERION_STYLE, Style
+from .panels import Panel, Tooltip, make_panel, value_text
+from .styles import Style, style_in
 from .svg import css_color, panel, to_viewbox
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def with_published(page: Page, results: Sequence[ModelResults]) -> Page:
         RunError: No study has a task of the paper, cut by its rule.
     """
     own = [
-        _curve(result.name, result.grid, style)
-        for result, style in zip(results, _own_looks(len(results)), strict=True)
+        _curve(result.name, result.grid, style_in(place, _RULE))
+        for place, result in enumerate(results)
     ]
     own = [curve for curve in own if curve.scores]
     theirs = [
@@ -81,12 +81,6 @@ def with_published(page: Page, results: Sequence[ModelResults]) -> Page:
 
 def _published() -> Mapping[str, Sequence[Record]]:
     return grouped((record.model, record) for record in records())
-
-
-def _own_looks(count: int) -> list[Style]:
-    first = CRITERION_STYLE[_RULE]
-    others = [style for name, style in CRITERION_STYLE.items() if name not in (_RULE, "random")]
-    return [first, *(replace(style, line="-") for style in others)][:count]
 
 
 def _curve(name: str, grid: Grid, style: Style) -> _Curve:
@@ -182,7 +176,7 @@ def _tips(ax: Axes, task: str, curves: Sequence[_Curve]) -> list[Tooltip]:
     by_place = grouped(
         (
             round(network.expansion_ratio, 2),
-            (curve.style.glyph, css_color(curve.style.color), curve.name, _value(record)),
+            (curve.style.glyph, css_color(curve.style.color), curve.name, value_text(record)),
         )
         for curve in curves
         for network, record in curve.scores[task].items()
@@ -198,15 +192,6 @@ def _tips(ax: Axes, task: str, curves: Sequence[_Curve]) -> list[Tooltip]:
     ]
 
 
-def _value(record: Record) -> str:
-    score = estimate_of(record)
-    assert score is not None  # curves hold records with a value only
-    text = number(score.value, record.unit)
-    if score.standard_error is None:
-        return text
-    return f"{text} {interval_text(*score.interval(), record.unit)}"
-
-
 def _table(curves: Sequence[_Curve], tasks: Sequence[str]) -> Table:
     """Dense, and the narrowest width that every model was cut to."""
     shares = [{round(n.expansion_ratio, 2) for s in c.scores.values() for n in s} for c in curves]
@@ -215,7 +200,7 @@ def _table(curves: Sequence[_Curve], tasks: Sequence[str]) -> Table:
     def cell(curve: _Curve, task: str) -> str:
         by_share = {round(n.expansion_ratio, 2): r for n, r in curve.scores.get(task, {}).items()}
         ends = [by_share.get(share) for share in (1.0, common)]
-        return " to ".join(_value(record) for record in ends if record is not None) or "-"
+        return " to ".join(value_text(record) for record in ends if record is not None) or "-"
 
     return Table(
         title="Dense and cut, beside published",

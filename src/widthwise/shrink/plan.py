@@ -23,7 +23,6 @@ from .deployed_file import DeployedFile
 from .goal import Goal
 from .savings import CheapSaving, cheap_savings
 from .settings import ShrinkSettings
-from .stages import MODEL
 
 _STATE_BYTES = 20  # of a parameter that is healed, as of `heal`
 
@@ -169,7 +168,7 @@ def plan_shrink(settings: ShrinkSettings) -> ShrinkPlan:
     settings.goal.refuse_early(source)
     check_causal_class(source.checkpoint)
     if settings.per_layer:
-        check_per_layer(source, Path(MODEL), is_refit=True)
+        check_per_layer(source)
         if settings.gguf is not None:
             check_uneven(source.checkpoint, "widths by layers are asked for", "drop --per-layer")
     if settings.gguf is not None:

@@ -72,13 +72,13 @@ class Steps:
     def ask_trial(self, checkpoint: str, share: str) -> None:
         """Ask a cut that is tried the same items, as it would be deployed."""
         file = self.path / trial_file(share)
-        if self._is_in_blocks and not file.exists():  # one that is there is whole
+        if self._is_asked_decoded and not file.exists():  # one that is there is whole
             self._write(ModelSource(self.path / checkpoint, file.stem), file)
         self._ask_deployed(checkpoint, file, evaluation_place(share), f"try {share} %")
         file.unlink(missing_ok=True)
 
     @property
-    def _is_in_blocks(self) -> bool:
+    def _is_asked_decoded(self) -> bool:
         """Whether the file that is deployed has other numbers than the checkpoint, and can be
         decoded: transformers knows no file of widths by layers."""
         return self.settings.gguf not in (None, *PLAIN) and not self.settings.per_layer
@@ -86,7 +86,7 @@ class Steps:
     def _ask_deployed(self, checkpoint: str, file: Path, place: str, when: str) -> None:
         """Ask a checkpoint; where its file has numbers in blocks that, decoded, if transformers can
         read it."""
-        if not self._is_in_blocks:
+        if not self._is_asked_decoded:
             self._ask(checkpoint, place, when)
             return
         decoded = self.path / DECODED
@@ -117,7 +117,7 @@ class Steps:
         """The model without a cut; where a file is deployed that has numbers in blocks the same
         file of it, decoded, so that only the cut tells the two apart."""
         decoded, file = self.path / DENSE_DECODED, self.path / DENSE_FILE
-        if not self._is_in_blocks:
+        if not self._is_asked_decoded:
             return self.settings.model
         try:
             if not decoded.exists():  # one that is there is whole
@@ -148,8 +148,8 @@ class Steps:
         def tell(layer: int) -> None:
             nonlocal done
             done += 1
-            share = done / layers / passes
-            self.on_progress(min(1.0, share), f"{what}: layer {layer + 1} of {layers}")
+            share = done / (layers * passes)
+            self.on_progress(share, f"{what}: layer {layer + 1} of {layers}")
 
         first = "each layer is cut alone to see what it loses; " if passes > 1 else ""
         label = f"{what}: {first}{layers} layers are refitted, then rows are scaled"

@@ -4,7 +4,7 @@ the one way to write all of these.
 Arrays in, frozen dataclasses out. Nothing here knows about networks or files.
 """
 
-from .correlation import Correlation, correlation
+from .correlation import Correlation, correlation, correlation_lead
 from .difference import (
     Difference,
     add_draw_variance,
@@ -79,6 +79,7 @@ __all__ = [
     "change_text",
     "confidence_sequence",
     "correlation",
+    "correlation_lead",
     "counted",
     "difference_text",
     "estimate_text",

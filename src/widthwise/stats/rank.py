@@ -9,14 +9,13 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from ..errors import RunError
-from .correlation import almost_perfect
+from .correlation import RESAMPLES, almost_perfect
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float64
     from numpy.typing import NDArray
 
-RESAMPLES = 2000
 _FLAT = 1e-9  # of ranks: a deviation that rounding alone may leave
 
 

@@ -54,7 +54,12 @@ def ours(optimizer: str) -> list[list[float]]:
     stds = {weight.name: STDS[weight.name] * weight.std for weight in one.weights}
     weights = {name: z * stds[name] for name, z in normals().items()}
     model.load_state_dict(weights)
-    groups = one.groups(model, lr=LR[optimizer], optimizer=optimizer)  # type: ignore[arg-type]
+    groups = one.groups(
+        model,
+        lr=LR[optimizer],
+        optimizer=optimizer,  # type: ignore[arg-type]
+        eps=1e-30,  # next to none: the symmetry between tables holds without one
+    )
     return coordinates(model, torch_optimizer(optimizer, groups))
 
 
@@ -72,7 +77,6 @@ def of_mup(optimizer: str) -> list[list[float]]:
 
 
 def torch_optimizer(optimizer: str, groups: Any) -> torch.optim.Optimizer:
-    """Adam with next to no epsilon: the symmetry between tables holds without one."""
     if optimizer == "sgd":
         return torch.optim.SGD(groups)
-    return torch.optim.Adam(groups, eps=1e-30)
+    return torch.optim.Adam(groups)

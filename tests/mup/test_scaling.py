@@ -24,7 +24,7 @@ def test_a_llama_gets_the_factors_of_table_3() -> None:
     found = factors(parametrize(wide(), llama()))
     assert found["embed_tokens.weight"] == ("input", 1, 1, 2)
     assert found["lm_head.weight"] == ("output", 0.5, 0.5, 0.5)
-    assert found["norm.weight"] == found["input_layernorm.weight"] == ("input", 1, 1, 2)
+    assert found["norm.weight"] == found["input_layernorm.weight"] == ("vector", 1, 1, 2)
     for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
         assert found[f"{name}.weight"] == ("hidden", 0.5**0.5, 0.5, 1)
     assert found["gate_proj.weight"] == ("hidden", 0.5**0.5, 0.5, 1.5)
@@ -47,7 +47,7 @@ def test_the_standard_parametrization_scales_initial_weights_only() -> None:
 def test_nothing_changes_at_the_base_width() -> None:
     one = parametrize(llama(), llama(), wide())
     assert {(w.std, w.adam, w.sgd) for w in one.weights} == {(1, 1, 1)}
-    assert {w.role for w in one.weights} == {"input", "hidden", "output"}
+    assert {w.role for w in one.weights} == {"input", "hidden", "output", "vector"}
     assert not one.attention
 
 
@@ -66,8 +66,9 @@ LINEAR = {"weight": (16, 16)}
         (LINEAR, {"weight": (8, -1)}, None, "whole numbers above 0"),
         (LINEAR, {"weight": 8}, None, "whole numbers above 0; got 8"),
         (LINEAR, "gpt2", None, "base must be a module, a config of transformers, or a mapping"),
-        ({"emb": (9, 8)}, {"emb": (7, 8)}, None, "embedding of 7 rows in base"),
-        ({"w": (8, 8, 8)}, {"w": (4, 4, 4)}, None, "grows along its dimension 3"),
+        ({"emb": (9, 8)}, {"emb": (7, 8)}, None, "dimension 1, where base has 7; rows of"),
+        ({"w": (8, 8, 8)}, {"w": (4, 4, 4)}, None, "nothing says what it is"),
+        ({"expert": (8, 8, 8)}, {"expert": (4, 4, 4)}, None, "grows along its dimension 1"),
     ],
 )
 def test_networks_that_do_not_correspond_are_refused(

@@ -27,7 +27,7 @@ def test_a_weight_kept_the_other_way_round_gets_the_same_factors() -> None:
     found = {w.name.removeprefix("transformer.h.0."): w for w in one.weights}
     assert (found["mlp.c_fc.weight"].fan_in, found["mlp.c_fc.weight"].fan_out) == (3, 3)
     assert found["attn.c_attn.weight"].shape == (48, 144)
-    assert found["mlp.c_fc.bias"].role == "input"
+    assert found["mlp.c_fc.bias"].role == "vector"
     assert found["transformer.wpe.weight"].role == "input"
 
 
@@ -40,7 +40,7 @@ def test_a_transposed_rectangle_is_told_by_its_module() -> None:
 
     roles = {w.name: w.role for w in parametrize(Net(32), Net(8)).weights}
     assert roles == {
-        "up.weight": "input", "up.bias": "input", "head.weight": "output", "head.bias": "fixed"
+        "up.weight": "input", "up.bias": "vector", "head.weight": "output", "head.bias": "fixed"
     }  # fmt: skip
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from .module_source import source_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,7 +58,7 @@ def head_size(module: nn.Module) -> int | None:
         size = getattr(module, name, None)
         if isinstance(size, int) and size > 0:
             return size
-    source = _source(kind)
+    source = source_of(kind)
     if "scaled_dot_product_attention(" not in source and "softmax(" not in source:
         return None
     counts = [getattr(module, name, None) for name in _COUNTS]
@@ -73,7 +73,7 @@ def find_scale(module: nn.Module) -> AttentionScale | None:
     kind: Any = type(module)
     if kind.__name__ == _TORCH_ATTENTION:
         return None
-    source = _source(kind)
+    source = source_of(kind)
     if any("scale" not in call.partition("(")[2] for call in _SDPA.findall(source)):
         return None  # torch's 1/sqrt(d), whatever the attribute
     for name in _SCALES:
@@ -111,17 +111,3 @@ def _has_weights(module: nn.Module) -> bool:
         for owner in owners
         for name, parameter in owner.named_parameters(recurse=False)
     )
-
-
-@lru_cache(maxsize=256)
-def _source(kind: Any) -> str:
-    """Source of a class and of those that it derives from, torch's left out; "" if unknown."""
-    texts = []
-    for base in kind.__mro__:
-        if base is object or base.__module__.partition(".")[0] == "torch":
-            continue
-        try:
-            texts.append(inspect.getsource(base))
-        except (OSError, TypeError):  # made while running
-            continue
-    return "\n".join(texts)

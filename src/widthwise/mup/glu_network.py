@@ -101,8 +101,8 @@ def glu_network(
         torch.nn.init.zeros_(model.lm_head.weight)
     parametrization.apply_(model)
     # gradients get smaller with the width, and AdamW's usual epsilon would outgrow them
-    groups = parametrization.groups(model, lr=lr)
-    return model, torch.optim.AdamW(groups, betas=betas, eps=1e-15)
+    groups = parametrization.groups(model, lr=lr, eps=1e-15)
+    return model, torch.optim.AdamW(groups, betas=betas)
 
 
 def glu_start(

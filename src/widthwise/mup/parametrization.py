@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from ..errors import LimitError
 from ..io import from_plain
 from .apply import draw_, scale_inputs_, scale_logits_
+from .groups import Optimizer, check_optimizer, own_groups, split_groups
 from .listing import listing, name_pattern
-from .scaling import Kind, ParameterScaling, compare
+from .scaling import AskedRole, Kind, ParameterScaling, compare
 from .shapes import Shapes, named_parameters, read_shapes
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-Optimizer = Literal["adamw", "adam", "sgd"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,41 +51,66 @@ class Parametrization:
         lr: float,
         optimizer: Optimizer = "adamw",
         weight_decay: float = 0.0,
+        eps: float = 1e-8,
+        decays_vectors: bool = False,
     ) -> list[dict[str, Any]]:
-        """Parameter groups for an optimizer of torch, one for each different factor.
+        """Parameter groups for an optimizer of torch, one for each role and factor, with names.
 
-        Weight decay of `adamw` and `sgd` is multiplied by the learning rate, so that it is divided
-        by its factor: lr x weight_decay is the same at all widths.
+        Decoupled weight decay is multiplied by the learning rate, so that it is divided by its
+        factor: lr x weight_decay is the same at all widths. Adam's epsilon goes as the gradients.
 
         Args:
             model: Network, whose parameters that take no gradients are left out.
             lr: Learning rate at the base width.
-            optimizer: Kind of the optimizer; `adamw` and `adam` stand for all entrywise ones.
-            weight_decay: Weight decay at the base width.
+            optimizer: Kind of the optimizer: `adamw` and `adam` stand for all entrywise ones with
+                an epsilon, `lion` for those without.
+            weight_decay: Weight decay at the base width, of matrices and tables.
+            eps: Epsilon of `adamw` and `adam` at the base width.
+            decays_vectors: Whether gains, biases and the like decay too.
 
         Raises:
-            LimitError: The optimizer is another one, adam has weight decay, lr is not above 0, or
-                the model is not that of this parametrization.
+            LimitError: The optimizer is another one, adam has weight decay, lr or eps is not above
+                0, the scale of attention whose heads grow was not found (`unscaled`), or the model
+                is not that of this parametrization.
         """
-        if optimizer not in get_args(Optimizer):
-            raise LimitError(
-                f"optimizer must be one of {', '.join(get_args(Optimizer))}; got {optimizer!r}"
-            )
-        if optimizer == "adam" and weight_decay:
-            raise LimitError(
-                "weight decay must be 0 with adam, which adds it to gradients of which none can "
-                f"say how large they are; got {weight_decay}: take adamw"
-            )
-        if not (math.isfinite(lr) and lr > 0):
-            raise LimitError(f"lr must be above 0; got {lr}")
-        groups: dict[float, dict[str, Any]] = {}
-        parameters = self._parameters(model)
-        for weight in self.weights:
-            factor = weight.sgd if optimizer == "sgd" else weight.adam
-            fresh = {"params": [], "lr": lr * factor, "weight_decay": weight_decay / factor}
-            if parameters[weight.name].requires_grad:
-                groups.setdefault(factor, fresh)["params"].append(parameters[weight.name])
-        return list(groups.values())
+        self._refuse_unscaled()
+        check_optimizer(optimizer)
+        if not (math.isfinite(eps) and eps > 0):
+            raise LimitError(f"eps must be above 0; got {eps}")
+        settings = {"lr": lr, "weight_decay": weight_decay, "eps": eps}
+        if optimizer in ("lion", "sgd"):
+            del settings["eps"]
+        return own_groups(
+            self.weights,
+            self._parameters(model),
+            settings,
+            optimizer=optimizer,
+            decays_vectors=decays_vectors,
+        )
+
+    def split_groups(
+        self,
+        model: nn.Module,
+        groups: Iterable[Mapping[str, Any]],
+        *,
+        optimizer: Optimizer = "adamw",
+    ) -> list[dict[str, Any]]:
+        """Groups that exist, each in parts with the factors of this parametrization.
+
+        All settings of a group stay, but for lr, weight_decay and eps, which are those of the base
+        width and get their factors: as in `groups`, but that each group keeps its own decay.
+
+        Args:
+            model: Network, of which groups may leave parameters out.
+            groups: Groups as an optimizer of torch takes them, each with its lr.
+            optimizer: Kind of the optimizer; see `groups`.
+
+        Raises:
+            LimitError: A group has no lr, or a parameter of another model, a parameter is in two
+                groups, or as `groups`.
+        """
+        self._refuse_unscaled()
+        return split_groups(self.weights, self._parameters(model), groups, optimizer=optimizer)
 
     def init_(
         self,
@@ -119,16 +143,19 @@ class Parametrization:
             LimitError: A module is not there, or the scale of attention whose heads grow was not
                 found (`unscaled`).
         """
+        self._refuse_unscaled()
+        scale_inputs_(model, self.multipliers)
+        scale_logits_(model, self.attention)
+
+    def _refuse_unscaled(self) -> None:
         if self.unscaled:
             paths = ", ".join(dict.fromkeys(map(name_pattern, self.unscaled)))
             raise LimitError(
                 f"attention whose heads grow must have its logits scaled by 1/d, and where {paths} "
                 "keeps its scale was not found; give the module an attribute `scaling` that its "
-                "logits are multiplied by, or scale them in its code and call apply_ of "
+                "logits are multiplied by, or scale them in its code and take "
                 "dataclasses.replace(parametrization, unscaled={})"
             )
-        scale_inputs_(model, self.multipliers)
-        scale_logits_(model, self.attention)
 
     def to_json(self) -> str:
         """The parametrization as text."""
@@ -173,7 +200,14 @@ class Parametrization:
         return parameters
 
 
-def parametrize(model: Any, base: Any, delta: Any = None, *, kind: Kind = "mup") -> Parametrization:
+def parametrize(
+    model: Any,
+    base: Any,
+    delta: Any = None,
+    *,
+    kind: Kind = "mup",
+    roles: Mapping[str, AskedRole] | None = None,
+) -> Parametrization:
     """The parametrization by which the settings of a base width suit a network of another.
 
     Dimensions that differ between `base` and `delta` grow; without a delta, those that differ
@@ -187,10 +221,12 @@ def parametrize(model: Any, base: Any, delta: Any = None, *, kind: Kind = "mup")
         base: Network at the width that settings are known for, as any of these.
         delta: Network at a third width.
         kind: `mup`, or `sp` for the standard parametrization.
+        roles: Roles of parameters that grow, by patterns of their names (`*.pos_embed`), where the
+            module does not say them: `input`, `hidden`, `output` or `vector`.
 
     Raises:
-        LimitError: Networks differ in more than widths or not at all, or something grows that muP
-            has no rule for.
+        LimitError: Networks differ in more than widths or not at all, something grows that muP has
+            no rule for, or of which nothing says what it does, or a role is none or fits no name.
 
     Source: arXiv 2203.03466, Table 3, Table 8 where weights are shared, and Definition 4.1.
 
@@ -204,7 +240,7 @@ def parametrize(model: Any, base: Any, delta: Any = None, *, kind: Kind = "mup")
         raise LimitError(f"kind must be one of {', '.join(get_args(Kind))}; got {kind!r}")
     here, at_base = read_shapes(model, "the model"), read_shapes(base, "base")
     at_delta = here if delta is None else read_shapes(delta, "delta")
-    weights = compare(here, at_base, at_delta, kind)
+    weights = compare(here, at_base, at_delta, kind, roles or {})
     if kind == "sp":
         return Parametrization(kind=kind, weights=weights, multipliers={}, attention={})
     return Parametrization(
@@ -217,9 +253,17 @@ def parametrize(model: Any, base: Any, delta: Any = None, *, kind: Kind = "mup")
 
 
 def _multipliers(model: Shapes, weights: tuple[ParameterScaling, ...]) -> dict[str, float]:
-    """1 over the growth of an embedding, for heads that share it."""
+    """1 over the growth of an embedding, for heads that share it.
+
+    Where rows of the embedding are multiplied by a scale, their deviation is smaller by the same,
+    which the head makes up for.
+    """
     wider = {weight.name: weight for weight in weights if weight.role != "fixed"}
-    return {path: 1 / wider[name].fan_out for path, name in model.heads.items() if name in wider}
+    return {
+        path: 1 / (wider[name].fan_out * wider[name].adam)
+        for path, name in model.heads.items()
+        if name in wider
+    }
 
 
 def _scales(model: Shapes, base: Shapes) -> dict[str, float]:

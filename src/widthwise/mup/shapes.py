@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import LimitError
 from .attention_scale import find_scale, head_size
+from .axes import LINEAR, TABLE, Axes, axes_of, axes_of_name, embedding_scale
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Layout = Literal["linear", "transposed", "embedding"]
-
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
-_TABLES = ("emb", "wte", "wpe")  # in names of embeddings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,29 +22,31 @@ class Shapes:
 
     Attributes:
         sizes: Shape of every parameter, by the first of its names.
-        layouts: Order of a weight's dimensions: `linear` has outputs first, `transposed` inputs
-            first, and rows of an `embedding` are picked and not summed over.
+        axes: How each is used, and which of its dimensions are inputs and outputs.
         shared: Further names of parameters that have several.
         heads: Modules that multiply by the weight of an embedding.
         attention: Scale of the logits and size of a head, of attention modules whose scale can be
             set.
         fixed: Size of a head of the other attention modules.
+        embedding_scales: What embeddings multiply their rows by, by the name of the weight, where
+            it is not 1; None where it cannot be read.
     """
 
     sizes: Mapping[str, tuple[int, ...]]
-    layouts: Mapping[str, Layout]
+    axes: Mapping[str, Axes]
     shared: frozenset[str] = frozenset()
     heads: Mapping[str, str] = field(default_factory=dict)
     attention: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     fixed: Mapping[str, int] = field(default_factory=dict)
+    embedding_scales: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def read_shapes(source: Any, what: str) -> Shapes:
     """Shapes of a module (which may be on the meta device), a config of transformers, or names.
 
     Args:
-        source: Network. In a mapping from names to shapes or tensors, weights with `emb`, `wte` or
-            `wpe` in their name count as embeddings and all others as linear.
+        source: Network. In a mapping from names to shapes or tensors, names say how each is used:
+            see `axes_of_name`.
         what: Name of the network in errors.
 
     Raises:
@@ -122,39 +122,37 @@ def _mapping_shapes(source: Mapping[str, Any], what: str) -> Shapes:
                 f"{what}: the shape of {name} must be whole numbers above 0; got {str(given)[:60]}"
             )
         sizes[str(name)] = tuple(shape)
-    layouts: dict[str, Layout] = {
-        name: "embedding" if any(part in name.lower() for part in _TABLES) else "linear"
-        for name in sizes
-    }
-    return Shapes(sizes=sizes, layouts=layouts)
+    axes = {name: axes_of_name(name, shape) for name, shape in sizes.items()}
+    return Shapes(sizes=sizes, axes=axes)
 
 
 def _module_shapes(model: nn.Module) -> Shapes:
-    uses = _uses(model)
     shared: set[str] = set()
     sizes: dict[str, tuple[int, ...]] = {}
-    layouts: dict[str, Layout] = {}
+    axes: dict[str, Axes] = {}
     heads: dict[str, str] = {}
-    for owners in uses.values():
-        name = owners[0][0]
-        sizes[name] = tuple(owners[0][2].shape)
-        kinds = [_layout(module) for _, module, _ in owners]
-        layouts[name] = "embedding" if "embedding" in kinds else kinds[0]
+    scales: dict[str, float | None] = {}
+    for owners in _uses(model).values():
+        name, _, parameter = owners[0]
+        sizes[name] = tuple(parameter.shape)
+        kinds = [axes_of(m, n.rpartition(".")[2], sizes[name]) for n, m, _ in owners]
+        axes[name] = TABLE if TABLE in kinds else kinds[0]
         shared |= {other for other, _, _ in owners[1:]}
-        if "embedding" in kinds:
-            heads |= {
-                owner.rpartition(".")[0]: name
-                for (owner, _, _), kind in zip(owners, kinds, strict=True)
-                if kind == "linear"
-            }
+        both = list(zip(owners, kinds, strict=True))
+        if TABLE in kinds:
+            heads |= {own.rpartition(".")[0]: name for (own, _, _), kind in both if kind == LINEAR}
+        found = {embedding_scale(module) for (_, module, _), kind in both if kind == TABLE}
+        for scale in found - {1.0}:
+            scales[name] = scale
     scaled, fixed = _attention(model)
     return Shapes(
         sizes=sizes,
-        layouts=layouts,
+        axes=axes,
         shared=frozenset(shared),
         heads=heads,
         attention=scaled,
         fixed=fixed,
+        embedding_scales=scales,
     )
 
 
@@ -168,18 +166,6 @@ def _uses(model: nn.Module) -> dict[int, list[tuple[str, nn.Module, Tensor]]]:
             if name not in [other for other, _, _ in owners]:
                 owners.append((name, module, parameter))
     return uses
-
-
-def _layout(module: nn.Module) -> Layout:
-    from torch import nn
-
-    if isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
-        return "embedding"
-    transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-    # transformers' Conv1D, of GPT-2, is a linear layer with a transposed weight
-    if isinstance(module, transposed) or type(module).__name__ == "Conv1D":
-        return "transposed"
-    return "linear"
 
 
 def _attention(model: nn.Module) -> tuple[dict[str, tuple[float, int]], dict[str, int]]:

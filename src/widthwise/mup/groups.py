@@ -1,0 +1,113 @@
+"""Parameter groups of optimizers, with the factors of a parametrization."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from ..errors import LimitError
+from .scaling import ParameterScaling
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Optimizer = Literal["adamw", "adam", "lion", "sgd"]
+
+_WITH_EPS = ("adamw", "adam")
+_EPS = 1e-8  # torch's
+
+
+def check_optimizer(optimizer: Optimizer) -> None:
+    if optimizer not in get_args(Optimizer):
+        raise LimitError(
+            f"optimizer must be one of {', '.join(get_args(Optimizer))}; got {optimizer!r}"
+        )
+
+
+def own_groups(
+    weights: Sequence[ParameterScaling],
+    parameters: Mapping[str, nn.Parameter],
+    settings: Mapping[str, Any],
+    *,
+    optimizer: Optimizer,
+    decays_vectors: bool,
+) -> list[dict[str, Any]]:
+    """A group for each role and factor; see `Parametrization.groups`."""
+    trained = [weight for weight in weights if parameters[weight.name].requires_grad]
+    decayed = [w for w in trained if decays_vectors or not w.is_vector]
+    kept = [w for w in trained if not (decays_vectors or not w.is_vector)]
+    both = ((decayed, settings), (kept, {**settings, "weight_decay": 0.0}))
+    return [
+        group for some, its in both for group in _split(some, parameters, its, optimizer, prefix="")
+    ]
+
+
+def split_groups(
+    weights: Sequence[ParameterScaling],
+    parameters: Mapping[str, nn.Parameter],
+    groups: Iterable[Mapping[str, Any]],
+    *,
+    optimizer: Optimizer,
+) -> list[dict[str, Any]]:
+    """The user's groups, each in parts; see `Parametrization.split_groups`."""
+    by_id = {id(parameters[weight.name]): weight for weight in weights}
+    result, seen = [], set()
+    for number, group in enumerate(groups):
+        if "lr" not in group:
+            raise LimitError(f"each group must have its lr; group {number} has none")
+        some = []
+        for given in _members(group):
+            if id(given) not in by_id:
+                raise LimitError(
+                    f"group {number} has a parameter of shape {tuple(given.shape)} that is not of "
+                    "the model"
+                )
+            weight = by_id[id(given)]
+            if weight.name in seen:
+                raise LimitError(f"{weight.name} is in two groups")
+            seen.add(weight.name)
+            some.append(weight)
+        settings = {key: value for key, value in group.items() if key not in ("params", "name")}
+        prefix = f"{group.get('name', f'group {number}')}: "
+        result += _split(some, parameters, settings, optimizer, prefix=prefix)
+    return result
+
+
+def _members(group: Mapping[str, Any]) -> Iterator[nn.Parameter]:
+    """Parameters of a group, which torch also takes with their names."""
+    given = group["params"]
+    for member in given if isinstance(given, Iterable) and not hasattr(given, "shape") else [given]:
+        yield member[1] if isinstance(member, tuple) else member
+
+
+def _split(
+    weights: Sequence[ParameterScaling],
+    parameters: Mapping[str, nn.Parameter],
+    settings: Mapping[str, Any],
+    optimizer: Optimizer,
+    *,
+    prefix: str,
+) -> list[dict[str, Any]]:
+    """Groups of those that share role and factors, with settings of the base width."""
+    check_optimizer(optimizer)
+    lr, decay = settings["lr"], settings.get("weight_decay", 0.0)
+    if not (math.isfinite(lr) and lr > 0):
+        raise LimitError(f"lr must be above 0; got {lr}")
+    if optimizer == "adam" and decay:
+        raise LimitError(
+            "weight decay must be 0 with adam, which adds it to gradients of which none can "
+            f"say how large they are; got {decay}: take adamw"
+        )
+    groups: dict[tuple[str, float, float], dict[str, Any]] = {}
+    for weight in weights:
+        factor = weight.sgd if optimizer == "sgd" else weight.adam
+        key = weight.role, factor, weight.eps if optimizer in _WITH_EPS else 1.0
+        if key not in groups:
+            name = f"{prefix}{weight.role}, lr x {factor:.4g}{', no decay' * (not decay)}"
+            scaled = {"lr": lr * factor, "weight_decay": decay / factor}
+            if optimizer in _WITH_EPS:
+                scaled["eps"] = settings.get("eps", _EPS) * weight.eps
+            groups[key] = {**settings, **scaled, "params": [], "name": name}
+        groups[key]["params"].append(parameters[weight.name])
+    return list(groups.values())

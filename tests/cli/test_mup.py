@@ -41,7 +41,7 @@ def test_the_check_says_a_verdict_of_every_layer(tmp_path: Path) -> None:
     result = run("check", *QUICK, "--json", "-o", picture)
     assert result.exit_code == 0, result.output
     found = printed_json("mup check", result)
-    assert (found["widths"], found["steps"], len(found["layers"])) == ([32, 64], 3, 21)
+    assert (found["widths"], found["steps"], len(found["layers"])) == ([32, 64], 3, 23)
     assert {one["verdict"] for one in found["layers"]} <= {"pass", "fail", "undecided"}
     assert found["verdict"] in ("pass", "undecided")
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -51,7 +51,9 @@ def test_the_check_says_a_verdict_of_every_layer(tmp_path: Path) -> None:
     three = ("--widths", "32,64,128", "--seeds", 3)
     lines = run("check", *three, "--tied", "--parametrization", "sp").stdout.splitlines()
     assert lines[-1] == "fail; all intervals together hold with 95 %"
-    assert len(lines) == 24
+    titles = [line for line in lines if line.startswith("How ")]
+    assert titles == ["How far outputs of layers moved in 3 steps", "How large they were before"]
+    assert len([line for line in lines if line.split()[0:1] == ["model.norm"]]) == 2
 
 
 def test_what_is_undecided_says_what_would_decide_it() -> None:

@@ -19,8 +19,8 @@ def glu(kind: str, *, tied: bool = False) -> CoordinateCheck:
 @pytest.mark.parametrize("tied", [False, True])
 def test_mup_keeps_a_transformer_moving_alike_and_the_standard_one_does_not(tied: bool) -> None:
     ours, standard = glu("mup", tied=tied), glu("sp", tied=tied)
-    assert len(ours.layers) == 21
-    assert "fail" not in {ours.verdict(layer) for layer in range(21)}
+    assert len(ours.layers) == 23  # two are logits
+    assert "fail" not in {ours.verdict(layer) for layer in range(23)}
     # what is left at these widths: slopes of the order of n^(-1/2) corrections
     assert max(abs(rate.slope.value) for rate in ours.changes) < 0.15
     assert standard.overall_verdict == "fail"

@@ -81,9 +81,10 @@ def check(
 ) -> None:
     """Train a small GLU transformer a few steps at several widths: the coordinate check.
 
-    Fits how far the output of every layer moves as a power of the width. A layer passes where the
-    interval of its slope is within 0.15 of 0, fails where all of it is beyond, and is undecided
-    otherwise: more --seeds or --widths make intervals narrower.
+    Fits how far the output of every layer moves as a power of the width, and how large it is
+    before; the logits of attention too. A layer passes where the interval of its slope is within
+    0.15 of 0, fails where all of it is beyond, and is undecided otherwise: more --seeds or --widths
+    make intervals narrower. Before training, logits may also shrink.
 
     Example: widthwise mup check --parametrization sp -o standard.png
     """
@@ -127,6 +128,8 @@ def _coordinates_as_json(result: CoordinateCheck) -> dict[str, Any]:
                 "slope": rate.slope.value,
                 "slope_interval": list(result.interval(place)),
                 "runs": rate.runs.tolist(),
+                "start_verdict": result.start_verdict(place),
+                "start_slope_interval": result.start_interval(place),
             }
             for place, (layer, rate) in enumerate(zip(result.layers, result.changes, strict=True))
         ],
@@ -134,12 +137,13 @@ def _coordinates_as_json(result: CoordinateCheck) -> dict[str, Any]:
 
 
 def _print_coordinates(result: CoordinateCheck) -> None:
-    from ..experiments.coordinate_check import check_rows
+    from ..experiments.coordinate_check import check_rows, start_rows
 
     console = table_console()
     header = ["layer", *(f"n={width}" for width in result.changes[0].widths), "slope", "verdict"]
     title = f"How far outputs of layers moved in {result.steps} steps"
     print_titled(console, title, header, check_rows(result))
+    print_titled(console, "\nHow large they were before", header, start_rows(result))
     hint = "; more --seeds or --widths make intervals narrower"
     undecided = hint if result.overall_verdict == "undecided" else ""
     print_wrapped(

@@ -1,23 +1,22 @@
-"""The coordinate check: whether outputs of layers change as much at every width.
+"""The coordinate check: whether outputs of layers are as large, and change as much, at all widths.
 
 muP is the parametrization in which the output of every layer moves by Theta(1) in a step: its
 change over widths has the slope 0. With a slope above 0 training blows up with the width, with one
-below 0 a layer stops learning.
+below 0 a layer stops learning. At the start outputs that get wider with the network are Theta(1)
+too, and others, as the head's and the logits of attention, do not grow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ..errors import LimitError
 from ..theory import MARGIN, Array, PowerLawFit, check_widths, fit_rate
-from .shapes import named_modules
+from .recorded import recorded_outputs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,42 +42,65 @@ class TrainingSetup:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CoordinateCheck:
-    """Changes of each layer's output as powers of the width.
+    """Sizes of each layer's output before training, and its changes, as powers of the width.
 
     Attributes:
-        layers: Names of modules, in the order in which they ran.
+        layers: Names of modules in the order in which they ran; those of logits end in `(logits)`.
         steps: Steps of training before the changes.
         changes: Root mean square change of each layer's output since before training.
         margin: Largest distance from 0 of a slope that passes.
+        starts: Root mean square of each layer's output before training; None for outputs of 0, as
+            of heads that start at 0. Empty where it was not looked at.
+        widening: Whether each layer's output gets wider with the network.
     """
 
     layers: tuple[str, ...]
     steps: int
     changes: tuple[PowerLawFit, ...]
     margin: float
+    starts: tuple[PowerLawFit | None, ...] = ()
+    widening: tuple[bool, ...] = ()
 
     @property
     def confidence(self) -> float:
-        """Confidence of one layer's interval, so that all together hold with 95 % (Bonferroni)."""
-        return 1 - 0.05 / len(self.layers)
+        """Confidence of one slope's interval, so that all together hold with 95 % (Bonferroni)."""
+        return 1 - 0.05 / (len(self.layers) + sum(start is not None for start in self.starts))
 
     def interval(self, layer: int) -> tuple[float, float]:
-        """Interval of a layer's slope; all layers' intervals together hold with 95 %."""
+        """Interval of the slope of a layer's change; all intervals together hold with 95 %."""
         return self.changes[layer].slope.interval(self.confidence)
+
+    def start_interval(self, layer: int) -> tuple[float, float] | None:
+        """Interval of the slope of a layer's size before training; None where there is none."""
+        start = self.starts[layer] if self.starts else None
+        return None if start is None else start.slope.interval(self.confidence)
 
     def verdict(self, layer: int) -> Verdict:
         """`pass` where the interval is within the margin, `fail` where all of it is beyond."""
-        low, high = self.interval(layer)
-        if -self.margin <= low and high <= self.margin:
-            return "pass"
-        return "fail" if low > self.margin or high < -self.margin else "undecided"
+        return self._verdict(self.interval(layer), may_shrink=False)
+
+    def start_verdict(self, layer: int) -> Verdict | None:
+        """The same of sizes before training; outputs that do not get wider may shrink."""
+        interval = self.start_interval(layer)
+        if interval is None:
+            return None
+        return self._verdict(interval, may_shrink=not self.widening[layer])
 
     @property
     def overall_verdict(self) -> Verdict:
         """`pass` where every layer passes, `fail` where any fails."""
-        verdicts = {self.verdict(layer) for layer in range(len(self.layers))}
+        places = range(len(self.layers))
+        verdicts = {
+            verdict(place) for verdict in (self.verdict, self.start_verdict) for place in places
+        }
         order: tuple[Verdict, ...] = ("fail", "undecided", "pass")
         return next(verdict for verdict in order if verdict in verdicts)
+
+    def _verdict(self, interval: tuple[float, float], *, may_shrink: bool) -> Verdict:
+        low, high = interval
+        if high <= self.margin and (may_shrink or -self.margin <= low):
+            return "pass"
+        return "fail" if low > self.margin or high < -self.margin else "undecided"
 
 
 def coordinate_check(
@@ -91,10 +113,10 @@ def coordinate_check(
     margin: float = MARGIN,
     progress: Callable[[float], None] = lambda _: None,
 ) -> CoordinateCheck:
-    """Train a few steps at several widths, and fit the changes of each layer's output.
+    """Train a few steps at several widths, and fit the sizes and changes of each layer's output.
 
-    Layers are the modules that have parameters themselves and return one tensor. Every network has
-    a different seed.
+    Layers are the modules that have parameters themselves and return one tensor, and what every
+    softmax is given: the logits of attention. Every network has a different seed.
 
     Args:
         start: Function from a width and a seed to a network.
@@ -114,32 +136,49 @@ def coordinate_check(
         raise LimitError(
             f"steps must be at least 1 and the margin above 0; got {steps} and {margin}"
         )
-    layers: list[str] = []
-    changes: dict[str, Array] = {}
+    runs: list[list[dict[str, _Moved]]] = []
     for i, width in enumerate(widths):
+        runs.append([])
         for j in range(seeds):
-            sizes = _train(start(width, seed + i * seeds + j), steps, width)
-            if not layers:
-                layers = list(sizes)
-                changes = {layer: np.empty((len(widths), seeds)) for layer in layers}
-            if different := set(sizes) ^ set(layers):
+            found = _train(start(width, seed + i * seeds + j), steps, width)
+            if different := set(found) ^ set(runs[0][0] if runs[0] else found):
                 raise LimitError(
                     f"networks must have the same layers; {min(different)} is not in all"
                 )
-            for layer, size in sizes.items():
-                changes[layer][i, j] = size
+            runs[-1].append(found)
             progress((i * seeds + j + 1) / (len(widths) * seeds))
+    layers = tuple(runs[0][0])
     return CoordinateCheck(
-        layers=tuple(layers),
+        layers=layers,
         steps=steps,
-        changes=tuple(fit_rate(widths, changes[layer]) for layer in layers),
+        changes=tuple(fit_rate(widths, _table(runs, layer, "change")) for layer in layers),
         margin=margin,
+        starts=tuple(_fitted_start(widths, _table(runs, layer, "start")) for layer in layers),
+        widening=tuple(runs[0][0][layer].last < runs[-1][0][layer].last for layer in layers),
     )
 
 
-def _train(start: TrainingSetup, steps: int, width: int) -> dict[str, float]:
-    """Root mean square change of each layer's output after the last step."""
-    with _recorded_outputs(start.model) as outputs:
+@dataclass(frozen=True)
+class _Moved:
+    """A layer's output in one training: its size before, how far it moved, its last dimension."""
+
+    start: float
+    change: float
+    last: int
+
+
+def _table(runs: Sequence[Sequence[dict[str, _Moved]]], layer: str, what: str) -> Array:
+    """Numbers of a layer by width and seed."""
+    return np.array([[getattr(moved[layer], what) for moved in row] for row in runs])
+
+
+def _fitted_start(widths: Sequence[int], sizes: Array) -> PowerLawFit | None:
+    return fit_rate(widths, sizes) if sizes.all() else None
+
+
+def _train(start: TrainingSetup, steps: int, width: int) -> dict[str, _Moved]:
+    """Sizes of each layer's output before, and its change after the last step."""
+    with recorded_outputs(start.model) as outputs:
         start.loss().backward()  # type: ignore[no-untyped-call]
         before = dict(outputs)
         for step in range(1, steps + 1):
@@ -148,37 +187,24 @@ def _train(start: TrainingSetup, steps: int, width: int) -> dict[str, float]:
             loss = start.loss()
             if step < steps:
                 loss.backward()  # type: ignore[no-untyped-call]
-        changes = {}
-        for layer, output in outputs.items():
-            change = float((output - before[layer]).double().square().mean().sqrt())
-            if not np.isfinite(change):
-                raise LimitError(
-                    f"what {layer} computes must stay finite; at width {width} it did not for "
-                    f"{steps} steps: take a lower learning rate"
-                )
-            if change == 0:
-                raise LimitError(
-                    f"every layer must move for its slope to be fitted; at width {width} the "
-                    f"output of {layer} did not in {steps} steps: take more steps or a higher "
-                    "learning rate"
-                )
-            changes[layer] = change
-    return changes
+        return {
+            layer: _moved(layer, before[layer], output, f"at width {width} in {steps} steps")
+            for layer, output in outputs.items()
+        }
 
 
-@contextmanager
-def _recorded_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """The latest output of every layer, as the model runs."""
-    import torch
-
-    outputs: dict[str, Tensor] = {}
-
-    def record(path: str, _: nn.Module, __: object, output: object) -> None:
-        if isinstance(output, torch.Tensor):
-            outputs[path] = output.detach().clone()
-
-    with ExitStack() as hooks:
-        for path, module in named_modules(model).items():
-            if next(module.parameters(recurse=False), None) is not None:
-                hooks.enter_context(module.register_forward_hook(partial(record, path)))
-        yield outputs
+def _moved(layer: str, before: Tensor, after: Tensor, when: str) -> _Moved:
+    size, change = (
+        float(each.double().square().mean().sqrt()) for each in (before, after - before)
+    )
+    if not np.isfinite(change):
+        raise LimitError(
+            f"what {layer} computes must stay finite; {when} it did not: take a lower learning rate"
+        )
+    if change == 0:
+        raise LimitError(
+            f"every layer must move for its slope to be fitted; {when} the output of {layer} did "
+            "not: take more steps or a higher learning rate"
+        )
+    is_vector = after.ndim == 1  # as logits are, whose number goes by the tokens
+    return _Moved(size, change, 1 if is_vector else after.shape[-1])

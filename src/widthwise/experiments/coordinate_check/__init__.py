@@ -1,7 +1,7 @@
 """The coordinate check of a parametrization: its lines, its figure and its page."""
 
 from .figure import draw_coordinates
-from .page import check_page, check_rows
+from .page import check_page, check_rows, start_rows
 from .results import coordinates_line
 
 __all__ = [
@@ -9,4 +9,5 @@ __all__ = [
     "check_rows",
     "coordinates_line",
     "draw_coordinates",
+    "start_rows",
 ]

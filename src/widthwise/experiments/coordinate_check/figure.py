@@ -51,8 +51,8 @@ def draw_coordinates(check: CoordinateCheck, title: str) -> Figure:
     figure.legend(handles=handles, loc="upper right", ncols=3, frameon=False, labelcolor=INK)
     seeds = check.changes[0].runs.shape[1]
     note = (
-        f"Change of each layer's output after {check.steps} steps, {seeds} networks at each width. "
-        "All intervals together hold with 95 %."
+        f"Change of each layer's output after {check.steps} steps (open: its size before them), "
+        f"{seeds} networks at each width. All intervals together hold with 95 %."
     )
     heights = (1 - 0.3 / height, 1 - 0.55 / height)
     write_head(figure, f"{title}: {check.overall_verdict}", note, heights)
@@ -66,6 +66,12 @@ def _slopes(axes: Axes, check: CoordinateCheck) -> None:
         color, marker = _color(layer), _MARKS[check.verdict(layer)]
         axes.plot(check.interval(layer), (layer, layer), color=color, lw=1.8, zorder=2)
         axes.plot(rate.slope.value, layer, marker, color=color, ms=6, mew=0, zorder=3)
+        start, verdict = check.start_interval(layer), check.start_verdict(layer)
+        if start is not None and verdict is not None:
+            y = layer + 0.3
+            axes.plot(start, (y, y), color=color, lw=0.9, zorder=2)
+            mark = axes.plot(sum(start) / 2, y, _MARKS[verdict], color=color, ms=4, zorder=3)
+            mark[0].set(markerfacecolor="white", markeredgewidth=0.9)
     names = [f"{layer}  {place}" for place, layer in enumerate(check.layers, start=1)]
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(check.layers) - 0.4, -0.6)

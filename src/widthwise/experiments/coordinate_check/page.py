@@ -10,6 +10,7 @@ from ...findings import Table
 from ...mup import CoordinateCheck
 from ...report import Page
 from ...stats import counted, joined, with_ends
+from ...theory import PowerLawFit
 from ..run_page import run_sections, setting_rows
 from .figure import draw_coordinates
 from .results import load_coordinates
@@ -34,11 +35,14 @@ def check_page(path: Path) -> Page:
         sections=run_sections(
             draw_coordinates(check, title),
             "Left the slope of every layer, right how far each moved.",
-            (_check_table(check),),
+            _tables(check),
             method=(
                 f"How far the output of every layer moves in {counted(check.steps, 'step')} of "
                 "training, fitted as a power of the width. A layer passes where the interval of "
                 f"its slope is within {check.margin:g} of 0, and fails where all of it is beyond.",
+                "Sizes before the first step are fitted too, where they are not 0. They pass by "
+                "the same margin. Outputs that do not get wider with the network, as those of the "
+                "head and the logits of attention, may also shrink.",
                 "All intervals together hold with 95 % (Bonferroni).",
             ),
             unknown=(
@@ -51,23 +55,24 @@ def check_page(path: Path) -> Page:
 
 
 def _check_answer(title: str, check: CoordinateCheck) -> tuple[str, ...]:
-    places = range(len(check.layers))
-    by_word = {
-        word: [check.layers[place] for place in places if check.verdict(place) == word]
-        for word in ("fail", "undecided")
-    }
     if check.overall_verdict == "pass":
         return (
             f"{title}: pass. The slope of every layer is within {check.margin:g} of 0, with its "
             "whole interval.",
         )
     sentences = [f"{title}: {check.overall_verdict}."]
-    if by_word["fail"]:
-        sentences.append(
-            f"Beyond {check.margin:g} with their whole intervals: {_few(by_word['fail'])}."
-        )
-    if by_word["undecided"]:
-        sentences.append(f"Not decided: {_few(by_word['undecided'])}.")
+    for verdict, when in ((check.verdict, ""), (check.start_verdict, " at the start")):
+        by_word = {
+            word: [layer for place, layer in enumerate(check.layers) if verdict(place) == word]
+            for word in ("fail", "undecided")
+        }
+        if by_word["fail"]:
+            sentences.append(
+                f"Beyond {check.margin:g} with their whole intervals{when}: "
+                f"{_few(by_word['fail'])}."
+            )
+        if by_word["undecided"]:
+            sentences.append(f"Not decided{when}: {_few(by_word['undecided'])}.")
     return tuple(sentences)
 
 
@@ -78,20 +83,39 @@ def _few(names: Sequence[str]) -> str:
 
 
 def check_rows(check: CoordinateCheck) -> list[tuple[str, ...]]:
-    """Of each layer its name, its sizes by width, its slope with the interval, and its verdict."""
+    """Of each layer its name, its changes by width, their slope with the interval, the verdict."""
     return [
-        (
-            layer,
-            *(f"{size:.3g}" for size in rate.sizes),
-            with_ends(rate.slope.value, *check.interval(place)),
-            check.verdict(place),
-        )
+        _row(layer, rate, check.interval(place), check.verdict(place))
         for place, (layer, rate) in enumerate(zip(check.layers, check.changes, strict=True))
     ]
 
 
-def _check_table(check: CoordinateCheck) -> Table:
+def start_rows(check: CoordinateCheck) -> list[tuple[str, ...]]:
+    """The same of sizes before the first step, of the layers that do not start at 0."""
+    rows = []
+    for place, start in enumerate(check.starts):
+        interval, verdict = check.start_interval(place), check.start_verdict(place)
+        if start is not None and interval is not None and verdict is not None:
+            rows.append(_row(check.layers[place], start, interval, verdict))
+    return rows
+
+
+def _row(
+    layer: str, rate: PowerLawFit, interval: tuple[float, float], verdict: str
+) -> tuple[str, ...]:
+    sizes = (f"{size:.3g}" for size in rate.sizes)
+    return layer, *sizes, with_ends(rate.slope.value, *interval), verdict
+
+
+def _tables(check: CoordinateCheck) -> tuple[Table, ...]:
     header = ["layer", *(f"n = {width:,}" for width in check.changes[0].widths)]
     header += ["slope, 95 % interval of all", "verdict"]
     about = "Root mean square change, geometric means."
-    return Table(title="Layers", about=about, header=tuple(header), rows=tuple(check_rows(check)))
+    tables = [
+        Table(title="Layers", about=about, header=tuple(header), rows=tuple(check_rows(check)))
+    ]
+    if rows := start_rows(check):
+        about = "Root mean square of the output before the first step, geometric means."
+        title = "Sizes at the start"
+        tables.append(Table(title=title, about=about, header=tuple(header), rows=tuple(rows)))
+    return tuple(tables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ class CoordinatesLine:
     margin: float
     widths: tuple[int, ...]
     changes: tuple[Runs, ...]
+    starts: tuple[Runs | None, ...] = field(default=(), metadata={"added_later": True})
+    widening: tuple[bool, ...] = field(default=(), metadata={"added_later": True})
 
 
 def coordinates_line(
@@ -36,6 +38,8 @@ def coordinates_line(
         margin=result.margin,
         widths=result.changes[0].widths,
         changes=tuple(map(plain_runs, result.changes)),
+        starts=tuple(None if start is None else plain_runs(start) for start in result.starts),
+        widening=result.widening,
     )
     settings = {"learning_rate": lr, "first_seed": seed, "widthwise": __version__}
     return {**asdict(line), "settings": settings}
@@ -45,9 +49,16 @@ def _coordinates(fields: dict[str, Any]) -> tuple[str, CoordinateCheck]:
     line: CoordinatesLine = from_plain(CoordinatesLine, fields)
     if not len(line.layers) == len(line.changes) > 0:
         raise ValueError("every layer must have its changes")
-    changes = tuple(fitted_again(line.widths, runs) for runs in line.changes)
+    if line.starts and not len(line.layers) == len(line.starts) == len(line.widening):
+        raise ValueError("every layer must have its size at the start")
+    widths = line.widths
     return line.title, CoordinateCheck(
-        layers=line.layers, steps=line.steps, changes=changes, margin=line.margin
+        layers=line.layers,
+        steps=line.steps,
+        changes=tuple(fitted_again(widths, runs) for runs in line.changes),
+        margin=line.margin,
+        starts=tuple(None if runs is None else fitted_again(widths, runs) for runs in line.starts),
+        widening=line.widening,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers as hf
 from click.testing import CliRunner, Result
 from families import WIDTH, tiny
 from json_results import printed_json
@@ -74,6 +75,12 @@ def test_what_is_undecided_says_what_would_decide_it() -> None:
         (["check", *QUICK, "--lr", "nan"], 1, "lr must be above 0; got nan"),
         (["check", "-o", "check.gif"], 2, "must end in .png"),
         (["after-prune", "child"], 2, "--dense"),
+        (["show", "smollm2"], 2, "--base"),
+        (["show", "nowhere", "--base", "hidden_size=64"], 1, "nowhere"),
+        (["check", "nowhere"], 1, "nowhere"),
+        (["show", "x", "--base", "64"], 2, "'64' must look like hidden_size=256"),
+        (["show", "x", "--base", "hidden_size=no"], 2, "must be a whole number above 0; got 'no'"),
+        (["check", "--roles", "x"], 2, "'x' must look like *.prompt=input"),
     ],
 )
 def test_wrong_input_gets_one_clean_sentence(words: list[Any], code: int, said: str) -> None:
@@ -81,6 +88,71 @@ def test_wrong_input_gets_one_clean_sentence(words: list[Any], code: int, said: 
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr
     assert "Traceback" not in result.output
+
+
+SIZES = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 8}
+
+
+def save_config(path: Path, config: Any) -> Path:
+    path.write_text(json.dumps(config.to_dict()))
+    return path
+
+
+def test_all_parameters_of_a_model_are_shown_beside_its_base(tmp_path: Path) -> None:
+    path = save_config(tmp_path / "config.json", hf.GPTNeoXConfig(**SIZES))
+    result = run("show", path, "--base", "hidden_size=16")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    sizes = {"hidden_size 16 of 64", "intermediate_size 32 of 128", "num_attention_heads 2 of 8"}
+    assert {*lines[0].removeprefix("Base: ").split(", ")} == sizes
+    row = next(line.split("  ") for line in lines if "dense_4h_to_h.weight" in line)
+    cells = [cell.strip() for cell in row if cell.strip()]
+    assert cells[1:] == [
+        "16 x 32",
+        "64 x 128",
+        "hidden",
+        *("x 0.5", "x 0.25", "x 1"),
+        "x 0.25",
+        "x 4",
+    ]
+    found = printed_json("mup show", run("show", path, "--base", "hidden_size=16", "--json"))
+    assert found["base"]["num_attention_heads"] == [2, 8]
+    assert len(found["weights"]) == len(
+        list(hf.GPTNeoXForCausalLM(hf.GPTNeoXConfig(**SIZES)).parameters())
+    )
+    heads = run("show", path, "--base", "hidden_size=16,num_attention_heads=8").stdout
+    assert "attention scale of gpt_neox.layers.*.attention = 0.1768" in heads  # root 2 over 8
+
+
+def test_small_networks_of_any_kind_are_checked(tmp_path: Path) -> None:
+    """Of a mixture of experts from its config alone, and of a checkpoint."""
+    path = save_config(tmp_path / "config.json", hf.MixtralConfig())
+    words = ("--widths", "32,64", "--seeds", 2, "--layers", 1)
+    result = run("check", path, *words, "--set", "num_local_experts=2", "--json")
+    assert result.exit_code == 0, result.output
+    found = printed_json("mup check", result)
+    assert found["model"] == str(path)
+    names = [layer["layer"] for layer in found["layers"]]
+    assert "model.layers.0.mlp.gate (logits)" in names
+    assert not any(".layers.1." in name for name in names)
+
+
+def test_what_the_config_does_not_know_is_refused(tmp_path: Path) -> None:
+    path = save_config(tmp_path / "config.json", hf.GPTNeoXConfig(**SIZES))
+    for words, said in (
+        (("show", path, "--base", "hidden_size=20"), "GPTNeoXConfig refuses these sizes"),
+        (("show", path, "--base", "hidden_size=15"), "GPTNeoXConfig refuses these sizes"),
+        (("show", path, "--base", "hidden_sizes=16"), "GPTNeoXConfig has no setting hidden_sizes"),
+        (("check", path, *QUICK, "--set", "width=3"), "GPTNeoXConfig has no setting width"),
+    ):
+        result = run(*words)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert said in result.stderr
+    path.write_text('{"model_type": "mine"}')
+    assert "no class for model_type 'mine'" in run("show", path, "--base", "x=1").stderr
+    mamba = save_config(tmp_path / "mamba.json", hf.MambaConfig())
+    said = run("check", mamba, *QUICK).stderr
+    assert "--roles *.A_log=vector" in said
 
 
 def test_a_pruned_model_is_a_change_of_width(dense: Path, child: Path) -> None:

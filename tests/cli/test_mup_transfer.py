@@ -41,36 +41,38 @@ def test_every_run_is_a_line_and_the_same_command_goes_on(
     first = run(file, out, *FAST)
     assert first.exit_code == 0, first.output
     found = lines(out)
-    assert len({(x["kind"], x["width"], x["lr"], x["seed"]) for x in found}) == len(found) == 32
+    assert len({(x["kind"], x["width"], x["lr"], x["seed"]) for x in found}) == len(found) == 48
     assert {x["settings"]["base"] for x in found} == {16}
     assert (out / "transfer.png").read_bytes().startswith(b"\x89PNG")
     rows = first.stdout.splitlines()
-    assert [row.split()[:2] for row in rows[1:5]] == [
-        ["standard", "16"], ["standard", "32"], ["muP", "16"], ["muP", "32"]
+    assert [row.split("  ")[0] for row in rows[1:7:2]] == [
+        "standard", "standard, faster embedding", "muP"
     ]  # fmt: skip
     path = out / "results.jsonl"
     whole = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(whole[:30]) + whole[30][:40])  # as an interruption leaves it
+    path.write_text("".join(whole[:46]) + whole[46][:40])  # as an interruption leaves it
     calls: list[Any] = []
-    train = lr_transfer.run.train_glu
+    train = lr_transfer.run.train_small
 
     def counted(text: Any, *job: Any, **rest: Any) -> Any:
-        calls.append(job[:4])
+        calls.append(job[1])
         return train(text, *job, **rest)
 
-    monkeypatch.setattr(lr_transfer.run, "train_glu", counted)
+    monkeypatch.setattr(lr_transfer.run, "train_small", counted)
     second = run(file, out, *FAST)
     assert second.exit_code == 0, second.output
     assert calls == [("mup", 32, 2.0**-6, 1), ("mup", 32, 2.0**-5, 1)]
     assert [x["loss"] for x in lines(out)] == [x["loss"] for x in found]
     assert second.stdout == first.stdout
     told = printed_json("mup transfer", run(file, out, *FAST, "--json"))["parametrizations"]
-    assert [(each["kind"], len(each["curves"])) for each in told] == [("sp", 2), ("mup", 2)]
+    assert [(each["kind"], len(each["curves"])) for each in told] == [
+        ("sp", 2), ("sp-embedding", 2), ("mup", 2)
+    ]  # fmt: skip
 
     def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(lr_transfer.run, "train_glu", interrupted)
+    monkeypatch.setattr(lr_transfer.run, "train_small", interrupted)
     other = run(file, out, *FAST, "--steps", 3)
     assert other.exit_code == 1
     assert "with other steps; give another --out, or the same options" in other.stderr
@@ -89,7 +91,7 @@ def test_every_run_is_a_line_and_the_same_command_goes_on(
         ({"loss": float("nan")}, "loss must be a finite number, not nan"),
         ({"loss": "low"}, "loss must be a finite number, not low"),
         ({"width": 0}, "a width and a learning rate must be above 0"),
-        ({"kind": "other"}, "kind must be one of mup, sp, not other"),
+        ({"kind": "other"}, "kind must be one of mup, sp, sp-embedding, not other"),
     ],
 )
 def test_a_line_that_is_no_run_is_one_sentence(
@@ -139,17 +141,17 @@ def test_a_rate_of_nearly_one_has_a_logarithm_of_0_without_a_sign(
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
     again = run(file, tmp_path, *words)
     assert again.exit_code == 0, again.output
-    rows = again.stdout.splitlines()[1:5]
-    assert [row.split()[2:5] for row in rows] == [["0.00", "[0.00,", "0.00]"]] * 4
+    rows = again.stdout.splitlines()[1:7]
+    assert [" 0.00 [0.00, 0.00] " in row for row in rows] == [True] * 6
 
 
 def test_runs_that_diverge_are_lines_and_nothing_is_claimed(file: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run(file, out, *FAST, "--learning-rates", "1e29,1e30,1e31")
     assert result.exit_code == 0, result.output
-    assert [x["loss"] for x in lines(out)] == [None] * 24
+    assert [x["loss"] for x in lines(out)] == [None] * 36
     assert all("diverged" in x["reason"] for x in lines(out))
-    assert "24 of 24 runs diverged; results.jsonl has the reasons" in result.stdout
+    assert "36 of 36 runs diverged; results.jsonl has the reasons" in result.stdout
     assert "whether the best learning rate stays is not known" in result.stdout
 
 

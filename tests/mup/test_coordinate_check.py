@@ -11,7 +11,7 @@ from mup_models import llama
 from planted_slopes import checked, planted
 
 from widthwise.errors import LimitError
-from widthwise.mup import TrainingSetup, coordinate_check, glu_config, parametrize
+from widthwise.mup import TrainingSetup, coordinate_check, glu_family, parametrize
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_what_cannot_be_checked_is_refused() -> None:
     with pytest.raises(LimitError, match="must stay finite; at width 16 in 2 steps"):
         coordinate_check(planted(31.9), widths=(16, 32), seeds=2, steps=2)  # past float32
     with pytest.raises(LimitError, match="multiple of 16; got 40"):
-        glu_config(40)
+        glu_family().at(40)
 
 
 def test_the_share_of_networks_that_are_trained_is_told() -> None:

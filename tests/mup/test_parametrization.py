@@ -120,7 +120,7 @@ def test_other_models_and_broken_texts_are_refused() -> None:
         one.init_(nn.Linear(16, 16), -1.0)
     with pytest.raises(LimitError, match="other has a deviation"):
         one.init_(nn.Linear(16, 16), {"other": 1.0})
-    with pytest.raises(LimitError, match="kind must be one of mup, sp"):
+    with pytest.raises(LimitError, match="kind must be one of mup, sp, sp-embedding"):
         parametrize(nn.Linear(16, 16), nn.Linear(8, 8), kind="ntp")  # type: ignore[arg-type]
     for text in ("{", "[]", one.to_json().replace("role", "rule")):
         with pytest.raises(LimitError, match="no parametrization"):

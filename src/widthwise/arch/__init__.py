@@ -15,14 +15,14 @@ from .counts import (
     token_flops,
 )
 from .drafts import carries_drafts, draft_note, without_draft_settings
-from .families import in_block
+from .families import in_block, is_width_key
 from .first_look import refuse_beyond_stated
 from .glu import read_architecture, refuse_adapters
 from .layer_widths import OVERRIDES
 from .left_alone import left_alone_note
 from .outside import refuse_half_cut
 from .quantization import quantization_of, without_quantization
-from .sections import section_name, text_config, text_path, text_value
+from .sections import language_config, section_name, text_config, text_path, text_value
 from .suitability import CutWidths, suitability_note, unsuited_kinds
 from .targets import (
     Target,
@@ -78,6 +78,8 @@ __all__ = [
     "has_odd_rows",
     "in_block",
     "is_overridden",
+    "is_width_key",
+    "language_config",
     "left_alone_note",
     "mean_size",
     "names_width",

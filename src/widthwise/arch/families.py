@@ -116,6 +116,19 @@ ALL_MIXTURE_KEYS = frozenset(key for keys in MIXTURE_KEYS.values() for key in ke
 LATENT_KEY = "moe_latent_size"  # size of what routed experts read and write, if not the hidden size
 
 
+def is_width_key(key: str) -> bool:
+    """Whether a setting of a config states the width of an MLP, of experts or not.
+
+    >>> is_width_key("intermediate_size"), is_width_key("hidden_size")
+    (True, False)
+    """
+    return (
+        key in WIDTH_KEYS
+        or key in ALL_MIXTURE_KEYS
+        or key.endswith(("intermediate_size", "ffn_hidden_size", "ffn_dim"))
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelFamily:
     """How a family states its width, and how its blocks differ from the usual ones.

@@ -94,6 +94,12 @@ def class_config(config: Mapping[str, Any]) -> Any:
         ) from error
 
 
+def language_config(config: Mapping[str, Any]) -> Any:
+    """The config of the language model alone as an object of its class, or None; `class_config`."""
+    whole = class_config(config)
+    return None if whole is None else whole.get_text_config(decoder=True)
+
+
 def _filled_in(config: Mapping[str, Any]) -> Any:
     """`class_config` to read from: the object is shared by all who ask for the same config."""
     return _read_once(json.dumps(config, default=str))

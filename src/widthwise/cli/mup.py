@@ -10,21 +10,32 @@ import click
 
 from ..cut.checkpoint import resolve_model
 from ..mup import (
+    AskedRole,
     CoordinateCheck,
     Parametrization,
+    config_at,
     coordinate_check,
+    different_settings,
     forward_notes,
-    glu_config,
-    glu_start,
+    parametrize,
+    small_start,
     trained_table,
+    weights_table,
 )
 from ..prune.healing import width_change
 from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
 from .json_output import json_option, print_json, wants_json
+from .mup_models import (
+    family_options,
+    model_config,
+    parse_sizes,
+    role_option,
+    small_family,
+)
 from .mup_transfer import transfer
-from .options import MODEL, dense_option, list_option, parse_ints, seed_option
-from .progress_bar import progress_bar
+from .options import MODEL, dense_option, list_option, names_models, parse_ints, seed_option
+from .progress_bar import hush_transformers, progress_bar
 from .save_pages import check_beside, save_with_page
 from .tables import print_rows, print_titled, print_wrapped, table_console
 
@@ -40,7 +51,43 @@ def mup() -> None:
 mup.add_command(transfer)
 
 
-@mup.command(short_help="See whether every layer of a GLU transformer moves alike at all widths.")
+@mup.command(short_help="Print what of each parameter changes with the width of a model.")
+@click.argument("model", type=MODEL)
+@click.option(
+    "--base",
+    required=True,
+    callback=parse_sizes,
+    metavar="hidden_size=N,...",
+    help="Sizes of the model that settings are known for; those not stated are in proportion.",
+)
+@role_option
+@json_option
+@names_models
+def show(model: str, base: dict[str, int], roles: dict[str, AskedRole]) -> None:
+    """Print role, initial deviation, learning rate, epsilon and decay of each parameter of MODEL.
+
+    Beside those of the same model at a base width, by shapes alone: nothing is loaded. MODEL is
+    {MODEL}, or a config.json.
+
+    Example: widthwise mup show smollm2 --base hidden_size=192
+    """
+    config = model_config(model)
+    narrow = config_at(config, base.get("hidden_size", config.hidden_size), base)
+    result = parametrize(config, narrow, roles=roles)
+    if wants_json():
+        print_json({"base": different_settings(narrow, config), **json.loads(result.to_json())})
+        return
+    sizes = ", ".join(
+        f"{name} {there:,} of {here:,}"
+        for name, (there, here) in different_settings(narrow, config).items()
+    )
+    console = table_console()
+    print_titled(console, f"Base: {sizes}", *weights_table(result.weights))
+    _print_notes(result)
+
+
+@mup.command(short_help="See whether every layer of a network moves alike at all widths.")
+@click.argument("model", type=MODEL, required=False)
 @click.option(
     "--parametrization",
     "kind",
@@ -54,7 +101,8 @@ mup.add_command(transfer)
     default="64,128,256,512",
     help="Widths in ascending order, multiples of 16, at least two.",
 )
-@click.option("--tied", is_flag=True, help="Let the embedding and the head share one weight.")
+@click.option("--tied", is_flag=True, help="Let embedding and head share a weight, without MODEL.")
+@family_options
 @click.option("--lr", default=0.01, help="Learning rate of AdamW at the base width, 32.")
 @click.option("--steps", type=click.IntRange(1, 1000), default=3, help="Steps of training.")
 @click.option(
@@ -69,7 +117,9 @@ mup.add_command(transfer)
     "Draw every layer's slope, and every run; records and page are written next to it."
 )
 @interruption(NOTHING_KEPT)
+@names_models
 def check(
+    model: str | None,
     widths: tuple[int, ...],
     steps: int,
     seeds: int,
@@ -77,9 +127,16 @@ def check(
     *,
     out: Path | None,
     force: bool,
+    tied: bool,
+    layers: int,
+    stated: dict[str, int],
+    roles: dict[str, AskedRole],
     **network: Any,
 ) -> None:
-    """Train a small GLU transformer a few steps at several widths: the coordinate check.
+    """Train small networks of MODEL's kind a few steps at several widths: the coordinate check.
+
+    MODEL is {MODEL}, or a config.json; only its config is read, and its networks are made small.
+    Without one, they are GLU transformers of two layers.
 
     Fits how far the output of every layer moves as a power of the width, and how large it is
     before; the logits of attention too. A layer passes where the interval of its slope is within
@@ -89,11 +146,13 @@ def check(
     Example: widthwise mup check --parametrization sp -o standard.png
     """
     check_beside(out, force, command="mup check")
+    hush_transformers()
+    family = small_family(model, layers=layers, stated=stated, roles=roles, tied=tied)
     for width in widths:
-        glu_config(width)  # all widths before any work
+        family.at(width)  # all widths before any work
     with progress_bar(NOTHING_KEPT) as bar:
         result = coordinate_check(
-            lambda width, seed: glu_start(width, seed, **network),
+            lambda width, seed: small_start(family, width, seed, **network),
             widths=widths,
             seeds=seeds,
             steps=steps,
@@ -104,11 +163,12 @@ def check(
         from ..experiments.coordinate_check import coordinates_line, draw_coordinates
 
         kind = "muP" if network["kind"] == "mup" else "Standard"
-        title = f"{kind}, GLU transformer{', tied' * network['tied']}"
+        what = "GLU transformer" if model is None else f"small {family.config.model_type}"
+        title = f"{kind}, {what}{', tied' * tied}"
         line = coordinates_line(result, title, lr=network["lr"], seed=seed)
         save_with_page(draw_coordinates(result, title), out, [line])
     if wants_json():
-        asked = {"parametrization": network.pop("kind"), **network}
+        asked = {"model": model, "parametrization": network.pop("kind"), "tied": tied, **network}
         print_json({**asked, **_coordinates_as_json(result)})
     else:
         _print_coordinates(result)
@@ -173,11 +233,16 @@ def after_prune(child: str, dense: str) -> None:
         _print_factors(result)
 
 
+def _print_notes(result: Parametrization) -> None:
+    console = table_console()
+    for line in forward_notes(result.multipliers, result.attention, result.unscaled):
+        print_wrapped(console, line)
+
+
 def _print_factors(result: Parametrization) -> None:
     console = table_console()
     print_rows(console, *trained_table(result.weights))
-    for line in forward_notes(result.multipliers, result.attention, result.unscaled):
-        print_wrapped(console, line)
+    _print_notes(result)
     adam, sgd = (
         sum(factor != 1 for factor in factors)
         for factors in zip(*((weight.adam, weight.sgd) for weight in result.weights), strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from ..stats import estimate_text
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
 from .json_output import json_option, print_json, wants_json, without
-from .options import list_option, out_option, parse_ints, parse_names
+from .mup_models import family_options, small_family
+from .options import MODEL, list_option, out_option, parse_ints, parse_names
 from .progress_bar import progress_bar
 from .save_pages import save_page
 from .tables import print_rows, print_wrapped, table_console
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         TrainingRun,
         TrainingSettings,
     )
+    from ..mup import AskedRole
 
 
 def _rates(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
@@ -99,6 +102,13 @@ def _rate(text: str, whole: str) -> float:
     "widthwise-transfer",
     "Folder for results.jsonl, transfer.png and report.html; what is there is not run again.",
 )
+@click.option(
+    "--model",
+    type=MODEL,
+    metavar="MODEL",
+    help="Train small networks of this MODEL's kind, or of a config.json's.",
+)
+@family_options
 @json_option
 @interruption(RUNS_KEPT)
 def transfer(
@@ -107,15 +117,20 @@ def transfer(
     rates: tuple[float, ...],
     seeds: int,
     tokenizer: str | None,
+    model: str | None,
+    layers: int,
+    stated: dict[str, int],
+    roles: dict[str, AskedRole],
     out: Path,
     **settings: int,
 ) -> None:
-    """Train small GLU transformers on TEXT with many learning rates, at several widths.
+    """Train small networks on TEXT with many learning rates, at several widths.
 
-    TEXT is a file or a folder; .gz is unpacked. Each width is trained by Adam in the standard
-    parametrization and in muP, which at the first width are the same. All networks of a seed get
-    the same batches. A run that diverges is kept with its reason. If it is interrupted, the same
-    command continues it.
+    They are GLU transformers, or of the kind of --model. TEXT is a file or a folder; .gz is
+    unpacked. Each width is trained by Adam in the standard parametrization, in that with only the
+    embedding's learning rate growing with the width, and in muP; at the first width these are the
+    same. All networks of a seed get the same batches. A run that diverges is kept with its reason.
+    If it is interrupted, the same command continues it.
 
     Example: widthwise mup transfer wikipedia.txt.gz --widths 32,64,128 -o my-transfer
     """
@@ -125,16 +140,17 @@ def transfer(
         check_fits,
         check_grid,
         draw_transfer,
+        networks,
         optimum_shifts,
         read_rows,
         run_transfer,
         transfer_jobs,
     )
-    from ..mup import glu_config
 
     check_grid(widths, rates, seeds)
+    family = small_family(model, layers=layers, stated=stated, roles=roles)
     for width in widths:
-        glu_config(width)  # all widths before any work
+        family.at(width)  # all widths before any work
     training = TrainingSettings(**settings, base=widths[0])
     click.get_current_context().with_resource(FORMAT.folder(out).held())
     known = None if tokenizer is None else _tokenizer(tokenizer)
@@ -142,10 +158,14 @@ def transfer(
     read = read_rows(text, tokens=training.tokens, most=most, tokenizer=known)
     jobs = transfer_jobs(widths, rates, seeds)
     check_fits(max(widths), read.vocabulary)
+    named = None if model is None else replace(family, vocabulary=read.vocabulary)
     with progress_bar(RUNS_KEPT) as bar:
-        runs = run_transfer(read, jobs, out, training=training, **bar.results(_describe))
+        runs = run_transfer(
+            read, jobs, out, training=training, family=named, **bar.results(_describe)
+        )
     shifts = optimum_shifts(runs)
-    save_figure(draw_transfer(shifts, _about(read, training, seeds)), out / "transfer.png")
+    about = f"{networks(named)} on {_about(read, training, seeds)}"
+    save_figure(draw_transfer(shifts, about), out / "transfer.png")
     _print(shifts, runs)
     save_page(out / RESULTS)
     if wants_json():
@@ -180,7 +200,7 @@ def _about(text: TokenRows, training: TrainingSettings, seeds: int) -> str:
     times = training.steps * training.rows / len(text.train)
     over = f", gone through {times:.1f} times" if times > 1 else ""
     return (
-        f"GLU transformers of two layers on {Path(text.source).name}: {training.steps} steps of "
+        f"{Path(text.source).name}: {training.steps} steps of "
         f"{training.rows} x {training.tokens} tokens{over}; {seeds} seeds, whose single runs are "
         "faint; 95 % intervals over seeds."
     )

@@ -2,25 +2,31 @@
 
 from .apply import initial_stds
 from .coordinate_check import CoordinateCheck, TrainingSetup, coordinate_check
-from .glu_network import BASE, glu_base, glu_config, glu_network, glu_start
-from .listing import forward_notes, trained_table
+from .listing import forward_notes, trained_table, weights_table
+from .model_widths import NetworkFamily, config_at, different_settings
 from .parametrization import Parametrization, parametrize
-from .scaling import Kind, ParameterScaling
+from .scaling import AskedRole, Kind, ParameterScaling
+from .small_network import BASE, glu_family, small_network, small_parametrization, small_start
 
 __all__ = [
     "BASE",
+    "AskedRole",
     "CoordinateCheck",
     "Kind",
+    "NetworkFamily",
     "ParameterScaling",
     "Parametrization",
     "TrainingSetup",
+    "config_at",
     "coordinate_check",
+    "different_settings",
     "forward_notes",
-    "glu_base",
-    "glu_config",
-    "glu_network",
-    "glu_start",
+    "glu_family",
     "initial_stds",
     "parametrize",
+    "small_network",
+    "small_parametrization",
+    "small_start",
     "trained_table",
+    "weights_table",
 ]

@@ -10,7 +10,8 @@ from ..stats import grouped
 from .scaling import ParameterScaling
 
 _INITIAL = "initial std"
-HEADER = ("parameter", "base", "shape", "role", _INITIAL, "Adam lr", "SGD lr")
+_TRAINED = ("parameter", "base", "shape", "role", "Adam lr", "SGD lr")
+HEADER = (*_TRAINED[:4], _INITIAL, *_TRAINED[4:], "Adam eps", "AdamW decay")
 
 
 def rows(weights: Sequence[ParameterScaling]) -> list[tuple[str, ...]]:
@@ -21,7 +22,7 @@ def rows(weights: Sequence[ParameterScaling]) -> list[tuple[str, ...]]:
     >>> from .parametrization import parametrize
     >>> base = {f"layers.{i}.weight": (8, 8) for i in range(3)}
     >>> rows(parametrize({name: (16, 16) for name in base}, base).weights)
-    [('layers.*.weight', '8 x 8', '16 x 16', 'hidden', 'x 0.7071', 'x 0.5', 'x 1')]
+    [('layers.*.weight', '8 x 8', '16 x 16', 'hidden', 'x 0.7071', 'x 0.5', 'x 1', 'x 0.5', 'x 2')]
     """
     kinds = grouped(((name_pattern(w.name), w.shape, w.base, w.role), w) for w in weights)
     patterns = Counter(pattern for pattern, *_ in kinds)
@@ -53,9 +54,16 @@ def trained_table(
     weights: Sequence[ParameterScaling],
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Header and rows of the table of trained weights, whose initial ones do not matter."""
-    shown = [i for i, name in enumerate(HEADER) if name != _INITIAL]
+    shown = [i for i, name in enumerate(HEADER) if name in _TRAINED]
     header, *cells = (tuple(row[i] for i in shown) for row in (HEADER, *rows(weights)))
     return header, cells
+
+
+def weights_table(
+    weights: Sequence[ParameterScaling],
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows of the whole table."""
+    return HEADER, rows(weights)
 
 
 def forward_notes(
@@ -85,5 +93,8 @@ def name_pattern(name: str) -> str:
 
 def _cells(weight: ParameterScaling) -> tuple[str, ...]:
     sizes = [" x ".join(map(str, shape)) or "1" for shape in (weight.base, weight.shape)]
-    factors = [f"x {factor:.4g}" for factor in (weight.std, weight.adam, weight.sgd)]
-    return (*sizes, weight.role, *factors)
+    factors = (weight.std, weight.adam, weight.sgd, weight.eps, 1 / weight.adam)
+    cells = [f"x {factor:.4g}" for factor in factors]
+    if weight.is_vector:
+        cells[-1] = "0"  # gains and biases do not decay
+    return (*sizes, weight.role, *cells)

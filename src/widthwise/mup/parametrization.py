@@ -30,7 +30,8 @@ class Parametrization:
     state dict.
 
     Attributes:
-        kind: `mup`, or `sp`, the standard parametrization, to compare with.
+        kind: `mup`, or, to compare with, `sp`, the standard parametrization, or `sp-embedding`, the
+            same with Adam's learning rate of tables times the growth of the width.
         weights: Every parameter with its factors.
         multipliers: Factors of the inputs of heads that share the weight of an embedding; no other
             modules need one.
@@ -220,7 +221,7 @@ def parametrize(
             shapes.
         base: Network at the width that settings are known for, as any of these.
         delta: Network at a third width.
-        kind: `mup`, or `sp` for the standard parametrization.
+        kind: `mup`, `sp` or `sp-embedding`; see `Parametrization`.
         roles: Roles of parameters that grow, by patterns of their names (`*.pos_embed`), where the
             module does not say them: `input`, `hidden`, `output` or `vector`.
 
@@ -241,7 +242,7 @@ def parametrize(
     here, at_base = read_shapes(model, "the model"), read_shapes(base, "base")
     at_delta = here if delta is None else read_shapes(delta, "delta")
     weights = compare(here, at_base, at_delta, kind, roles or {})
-    if kind == "sp":
+    if kind != "mup":
         return Parametrization(kind=kind, weights=weights, multipliers={}, attention={})
     return Parametrization(
         kind=kind,

@@ -13,7 +13,7 @@ from ..theory import TABLES, Role, fan_power
 from .axes import Axes
 from .shapes import Shapes
 
-Kind = Literal["mup", "sp"]
+Kind = Literal["mup", "sp", "sp-embedding"]
 AskedRole = Literal["input", "hidden", "output", "vector"]
 AnyRole = Literal["input", "hidden", "output", "vector", "fixed"]
 Fans = tuple[float, float]
@@ -188,7 +188,8 @@ class _Growth:
             raise LimitError(
                 f"{self.name} sets how a state decays, and muP is known to fail for state-space "
                 f"layers (Vankadara et al., NeurIPS 2024): keep their sizes at all widths, or say "
-                f"with roles={{{self._pattern!r}: 'vector'}} that it is to be treated as a gain"
+                f"with roles={{{self._pattern!r}: 'vector'}} (--roles {self._pattern}=vector) that "
+                "it is to be treated as a gain"
             )
         if len(grown) == 2 and self.ratio(grown[:1]) == self.ratio(grown[1:]):
             return "hidden", (self.ratio(grown[1:]), self.ratio(grown[:1]))
@@ -239,8 +240,9 @@ def _factors(role: AnyRole, fans: Fans, kind: Kind) -> tuple[float, float, float
     fan_in, fan_out = fans
     if role == "fixed":
         return 1.0, 1.0, 1.0, 1.0
-    if kind == "sp":
-        return fan_in**-0.5, 1.0, 1.0, 1.0
+    if kind != "mup":
+        faster = fan_out if kind == "sp-embedding" and role == "input" else 1.0
+        return fan_in**-0.5, faster, 1.0, 1.0
     of_table: Role = "input" if role == "vector" else role
     rule = TABLES[3][of_table]
     sgd = fan_out / fan_in if role == "hidden" else fan_power(rule.sgd, *fans)

@@ -10,27 +10,27 @@ import torch
 from widthwise.experiments.lr_transfer import (
     TokenRows,
     TrainingSettings,
-    train_glu,
+    train_small,
 )
 from widthwise.experiments.lr_transfer.train import _batches
-from widthwise.mup import glu_config, glu_network
+from widthwise.mup import glu_family, small_network
 
+FAMILY = glu_family(vocabulary=256, tokens=16)
 SHORT = TrainingSettings(steps=3, rows=4, tokens=16, base=16)
 
 
 def test_at_the_base_width_both_parametrizations_are_the_same_network(text: TokenRows) -> None:
-    one, two = (train_glu(text, kind, 16, 0.02, 3, SHORT) for kind in ("sp", "mup"))
+    one, two = (train_small(text, FAMILY, (kind, 16, 0.02, 3), SHORT) for kind in ("sp", "mup"))
     assert one.loss == two.loss
-    wide = [train_glu(text, kind, 32, 0.02, 3, SHORT).loss for kind in ("sp", "mup")]
+    wide = [train_small(text, FAMILY, (kind, 32, 0.02, 3), SHORT).loss for kind in ("sp", "mup")]
     assert wide[0] != wide[1]
-    assert train_glu(text, "mup", 32, 0.02, 3, SHORT).loss == wide[1]
-    assert train_glu(text, "mup", 32, 0.02, 4, SHORT).loss != wide[1]
+    assert train_small(text, FAMILY, ("mup", 32, 0.02, 3), SHORT).loss == wide[1]
+    assert train_small(text, FAMILY, ("mup", 32, 0.02, 4), SHORT).loss != wide[1]
 
 
 def test_twice_the_width_halves_the_rates_of_hidden_weights_and_heads_in_mup_only() -> None:
-    config = glu_config(32, vocabulary=256, tokens=16)
     for kind, by in (("mup", 0.5), ("sp", 1.0)):
-        model, optimizer = glu_network(config, 0, lr=0.1, base=16, kind=kind)
+        model, optimizer = small_network(FAMILY, 32, 0, lr=0.1, base=16, kind=kind)
         rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
         for name, parameter in model.named_parameters():
             scaled = parameter.ndim > 1 and "embed" not in name
@@ -40,8 +40,11 @@ def test_twice_the_width_halves_the_rates_of_hidden_weights_and_heads_in_mup_onl
 def test_networks_learn_from_what_they_read(text: TokenRows) -> None:
     """Below the loss of a guess among 256 bytes, and lower the longer."""
     losses = [
-        train_glu(
-            text, "mup", 16, 0.01, 0, TrainingSettings(steps=n, rows=8, tokens=16, base=16)
+        train_small(
+            text,
+            FAMILY,
+            ("mup", 16, 0.01, 0),
+            TrainingSettings(steps=n, rows=8, tokens=16, base=16),
         ).loss
         for n in (1, 40)
     ]
@@ -62,7 +65,7 @@ def test_batches_are_by_seed_and_go_through_the_text_before_they_repeat_it() -> 
 
 
 def test_a_run_that_diverges_has_its_reason(text: TokenRows) -> None:
-    found = train_glu(text, "mup", 16, 1e30, 0, SHORT)
+    found = train_small(text, FAMILY, ("mup", 16, 1e30, 0), SHORT)
     assert found.loss is None
     assert found.reason is not None
     assert found.reason.startswith("training diverged: the loss before step ")

@@ -4,9 +4,9 @@ from .figure import draw_transfer
 from .optimum import LrCurve, OptimumShift, check_grid, optimum_shifts
 from .page import transfer_page
 from .results import FORMAT
-from .run import run_transfer, transfer_jobs
+from .run import networks, run_transfer, transfer_jobs
 from .text import TokenRows, read_rows
-from .train import KIND_NAMES, KINDS, TrainingRun, TrainingSettings, check_fits, train_glu
+from .train import KIND_NAMES, KINDS, TrainingRun, TrainingSettings, check_fits, train_small
 
 __all__ = [
     "FORMAT",
@@ -20,10 +20,11 @@ __all__ = [
     "check_fits",
     "check_grid",
     "draw_transfer",
+    "networks",
     "optimum_shifts",
     "read_rows",
     "run_transfer",
-    "train_glu",
+    "train_small",
     "transfer_jobs",
     "transfer_page",
 ]

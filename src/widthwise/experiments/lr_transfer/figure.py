@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _NARROW, _WIDE = (0.55, 0.75, 0.93), (0.02, 0.17, 0.36)  # blues, darker when wider
-_NAMES = {"sp": "standard parametrization", "mup": "muP"}
+_NAMES = {
+    "sp": "standard parametrization",
+    "sp-embedding": "standard, but the embedding's rate x the width",
+    "mup": "muP",
+}
 _TOP = 0.6  # of the curves' whole range: how far above the lowest losses is shown
 
 

@@ -13,7 +13,7 @@ from ...errors import LimitError
 from ...mup import Kind
 from ...stats import Estimate, mean_with_error, with_ends
 from ...theory import Array
-from .train import KIND_NAMES, TrainingRun
+from .train import KIND_NAMES, KINDS, TrainingRun
 
 Verdict = Literal["stays", "shifts", "undecided"]
 FARTHEST = 2.5  # octaves between rates that a parabola is laid through
@@ -25,7 +25,7 @@ class LrCurve:
     """The networks of one parametrization at one width.
 
     Attributes:
-        kind: `mup` or `sp`.
+        kind: The parametrization.
         rates: Learning rates at the base width, ascending.
         losses: Losses of shape (seeds, rates); infinite where a run diverged.
         optima: Base-2 logarithm of each seed's best learning rate; None where it is at an end of
@@ -68,7 +68,7 @@ class OptimumShift:
     """The shift of one parametrization's best learning rate with the width.
 
     Attributes:
-        kind: `mup` or `sp`.
+        kind: The parametrization.
         curves: Curves in ascending order of the width.
         slope: Octaves by which the optimum moves when the width doubles; None where an optimum is
             not known.
@@ -133,7 +133,7 @@ def optimum_shifts(runs: Sequence[TrainingRun]) -> tuple[OptimumShift, ...]:
     if len(losses) != len(kinds) * len(widths) * len(rates) * len(seeds):
         raise LimitError("every width must have been trained with every learning rate and seed")
     shifts = []
-    for kind in sorted(kinds, reverse=True):  # the standard one first
+    for kind in sorted(kinds, key=KINDS.index):  # the standard one first
         curves = []
         for width in widths:
             grid = [[losses[kind, width, lr, seed] for lr in rates] for seed in seeds]

@@ -36,7 +36,7 @@ def transfer_page(path: Path) -> Page:
     note = f"Faint: single runs of {seeds}. Intervals are 95 %, over seeds."
     return Page(
         title=f"Does the best learning rate stay from width {widths[0]:,} to {widths[-1]:,}?",
-        byline=f"GLU transformers of two layers · {counted(len(runs), 'run')}",
+        byline=f"{_networks(kept[0][1])} · {counted(len(runs), 'run')}",
         answer=tuple(map(_sentence, shifts)) or (f"Not known yet: {reason}.",),
         warnings=(*excluded, *unfinished),
         sections=run_sections(
@@ -54,9 +54,16 @@ def transfer_page(path: Path) -> Page:
     )
 
 
+def _networks(settings: Mapping[str, Any]) -> str:
+    """What was trained; of runs without a model it is the project's own network."""
+    if "model" not in settings:
+        return "GLU transformers of two layers"
+    return f"small {settings['model']} networks of {counted(settings['layers'], 'layer')}"
+
+
 def _sentence(shift: OptimumShift) -> str:
     """As a sentence begins."""
-    return f"{shift.sentence[0].upper() if shift.kind == 'sp' else 'm'}{shift.sentence[1:]}"
+    return shift.sentence if shift.kind == "mup" else f"S{shift.sentence[1:]}"
 
 
 def _shared(_: TrainingRun, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,9 +158,9 @@ def _losses(runs: Sequence[TrainingRun]) -> Table:
 
 def _method() -> tuple[str, ...]:
     return (
-        "Every width is trained by Adam with every learning rate, in the standard parametrization "
-        "and in muP; at the base width these are the same. All networks of a seed meet the same "
-        "batches.",
+        "Every width is trained by Adam with every learning rate, in the standard parametrization, "
+        "in that with the embedding's rate alone times the growth of the width, and in muP; at the "
+        "base width these are the same. All networks of a seed meet the same batches.",
         "The slope of the best learning rate over the width is fitted seed by seed. It stays where "
         f"the 95 % interval of the mean slope over seeds is within {MARGIN:g} octaves a doubling "
         "of 0, and shifts where that interval leaves 0 out.",

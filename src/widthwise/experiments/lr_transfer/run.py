@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
 from ... import __version__
-from ...mup import Kind
+from ...mup import NetworkFamily, glu_family
 from ...runs import ProgressCallback, ResultUnit, run_results
 from .results import FORMAT
 from .text import TokenRows
-from .train import KIND_NAMES, KINDS, TrainingRun, TrainingSettings, train_glu
-
-TransferJob: TypeAlias = tuple[Kind, int, float, int]  # parametrization, width, rate, seed
+from .train import KIND_NAMES, KINDS, TrainingRun, TrainingSettings, TransferJob, train_small
 
 
 def transfer_jobs(widths: Sequence[int], rates: Sequence[float], seeds: int) -> list[TransferJob]:
-    """All of both parametrizations, seed by seed."""
+    """All of each parametrization, seed by seed."""
     return [
         (kind, width, lr, seed)
         for seed in range(seeds)
@@ -34,6 +34,7 @@ def run_transfer(
     folder: Path,
     *,
     training: TrainingSettings,
+    family: NetworkFamily | None = None,
     on_result: Callable[[str, TrainingRun], None] = lambda *_: None,
     on_progress: ProgressCallback = lambda *_: None,
 ) -> list[TrainingRun]:
@@ -44,10 +45,16 @@ def run_transfer(
         jobs: What is asked for.
         folder: Folder of the results.
         training: How every network is trained.
+        family: What networks are trained, with the vocabulary of the text; None for GLU
+            transformers of two layers.
         on_result: Called with the label and the result of each job that is done now.
         on_progress: Called with the share of this run that is done, and what is done now.
     """
     settings = {**asdict(training), "text": text.fingerprint, "vocabulary": text.vocabulary}
+    if family is None:
+        family = glu_family(vocabulary=text.vocabulary, tokens=training.tokens)
+    else:
+        settings |= _stated(family, training.base)
     units = [
         ResultUnit(
             keys=((kind, width, lr, seed),),
@@ -60,15 +67,30 @@ def run_transfer(
     ]
 
     def train(unit: ResultUnit, report: ProgressCallback) -> TrainingRun:
-        kind, width, lr, seed = unit.work
-        return train_glu(
+        return train_small(
             text,
-            kind,
-            width,
-            lr,
-            seed,
+            family,
+            unit.work,
             training,
             on_step=lambda step: report(step / training.steps, unit.label),
         )
 
     return run_results(folder, FORMAT, units, train, on_result=on_result, on_progress=on_progress)
+
+
+def networks(family: NetworkFamily | None) -> str:
+    """What is trained, for people."""
+    if family is None:
+        return "GLU transformers of two layers"
+    return f"small {family.config.model_type} networks"
+
+
+def _stated(family: NetworkFamily, base: int) -> dict[str, Any]:
+    """Kind, depth, and a hash of the whole config at the base width."""
+    config = family.at(base)
+    text = json.dumps(config.to_dict(), sort_keys=True, default=str)
+    return {
+        "model": config.model_type,
+        "layers": config.num_hidden_layers,
+        "config": hashlib.sha256(text.encode()).hexdigest()[:16],
+    }

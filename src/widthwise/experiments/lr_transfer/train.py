@@ -1,4 +1,4 @@
-"""Small GLU transformers trained on real text, one for each width, learning rate and seed."""
+"""Small networks trained on real text, one for each width, learning rate and seed."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...errors import LimitError
 from ...io import free_bytes
-from ...mup import BASE, Kind, glu_config, glu_network
+from ...mup import BASE, Kind, NetworkFamily, small_network
 from ...theory import check_least
 from .text import TokenRows
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
-    from transformers import LlamaForCausalLM
 
-KINDS: tuple[Kind, ...] = ("sp", "mup")
-KIND_NAMES = {"sp": "standard", "mup": "muP"}
+TransferJob: TypeAlias = tuple[Kind, int, float, int]  # parametrization, width, rate, seed
+KINDS: tuple[Kind, ...] = ("sp", "sp-embedding", "mup")
+KIND_NAMES = {"sp": "standard", "sp-embedding": "standard, faster embedding", "mup": "muP"}
 _EVALUATION_BATCH = 64  # rows at once
 _WARM_UP = 0.1  # of all steps
 # with 0.02, every step changed embeddings by their own size: 3.04 nats instead of 2.70 after 100
@@ -73,7 +73,7 @@ class TrainingRun:
     """Result of one network.
 
     Attributes:
-        kind: `mup` or `sp`.
+        kind: The parametrization.
         lr: Highest learning rate, at the base width.
         seed: Seed of the weights and of the order of the text.
         loss: Loss on the held-out rows after the last step, in nats a token; None with a `reason`.
@@ -89,12 +89,10 @@ class TrainingRun:
     duration_sec: float
 
 
-def train_glu(
+def train_small(
     text: TokenRows,
-    kind: Kind,
-    width: int,
-    lr: float,
-    seed: int,
+    family: NetworkFamily,
+    job: TransferJob,
     training: TrainingSettings,
     *,
     on_step: Callable[[int], None] = lambda step: None,
@@ -104,19 +102,18 @@ def train_glu(
     A run whose loss is no longer finite ends with a reason.
 
     Args:
-        kind: `mup` or `sp`.
-        width: Hidden size, a multiple of 16.
-        lr: Highest learning rate, at the base width, above 0.
-        seed: Seed of the weights and of the order of the text.
+        family: What the network is one of, with the vocabulary of the text.
+        job: Parametrization; hidden size, a multiple of 16; highest learning rate, at the base
+            width; seed of the weights and of the order of the text.
         on_step: Called with the number of steps done, after each one.
 
     Raises:
         LimitError: No network has this width, or lr is not above 0.
     """
     started = time.perf_counter()
-    config = glu_config(width, vocabulary=text.vocabulary, tokens=training.tokens)
-    model, optimizer = glu_network(
-        config, seed, lr=lr, base=training.base, kind=kind,
+    kind, width, lr, seed = job
+    model, optimizer = small_network(
+        family, width, seed, lr=lr, base=training.base, kind=kind,
         embedding_std=_EMBEDDING_STD, betas=_BETAS,
     )  # fmt: skip
     batches = _batches(text.train, training, seed)
@@ -136,7 +133,7 @@ def train_glu(
 
 
 def _train(
-    model: LlamaForCausalLM,
+    model: Any,
     optimizer: Optimizer,
     batches: Iterable[Tensor],
     steps: int,
@@ -180,7 +177,7 @@ def _batches(rows: Tensor, training: TrainingSettings, seed: int) -> Iterator[Te
         waiting = waiting[training.rows :]
 
 
-def _loss(model: LlamaForCausalLM, rows: Tensor) -> float:
+def _loss(model: Any, rows: Tensor) -> float:
     """Mean loss in nats a token."""
     import torch
 

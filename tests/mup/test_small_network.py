@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from widthwise.mup import CoordinateCheck, coordinate_check, glu_start
+from widthwise.mup import CoordinateCheck, coordinate_check, glu_family, small_start
 
 
 def glu(kind: str, *, tied: bool = False) -> CoordinateCheck:
     """The default case of the command, with one width and one seed less."""
+    family = glu_family(tied=tied)
     return coordinate_check(
-        lambda width, seed: glu_start(width, seed, lr=0.01, kind=kind, tied=tied),  # type: ignore[arg-type]
+        lambda width, seed: small_start(family, width, seed, lr=0.01, kind=kind),  # type: ignore[arg-type]
         widths=(64, 128, 256),
         seeds=3,
     )

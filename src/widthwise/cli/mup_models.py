@@ -1,0 +1,112 @@
+"""Models as `widthwise mup` takes them: configs at other widths, small networks of their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from ..arch import language_config
+from ..cut.checkpoint import read_json, resolve_model
+from ..errors import LimitError
+from ..mup import AskedRole, NetworkFamily, glu_family
+from .options import parse_names
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+
+def _pairs(value: str | None, example: str) -> dict[str, str]:
+    """`a=1,b=2` as a mapping."""
+    pairs = {}
+    for part in parse_names(value or ""):
+        name, equals, given = part.partition("=")
+        if not (name.strip() and equals and given.strip()):
+            raise click.BadParameter(f"{part!r} must look like {example}")
+        pairs[name.strip()] = given.strip()
+    return pairs
+
+
+def parse_sizes(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> dict[str, int]:
+    """`hidden_size=256,num_attention_heads=4` as numbers by the names of settings."""
+    sizes = _pairs(value, "hidden_size=256")
+    for name, given in sizes.items():
+        if not (given.isdecimal() and int(given)):
+            raise click.BadParameter(f"{name} must be a whole number above 0; got {given!r}")
+    return {name: int(given) for name, given in sizes.items()}
+
+
+def parse_roles(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> dict[str, AskedRole]:
+    """`*.prompt=input` as roles by patterns of names, which `parametrize` checks."""
+    return cast("dict[str, AskedRole]", _pairs(value, "*.prompt=input"))
+
+
+role_option = click.option(
+    "--roles",
+    callback=parse_roles,
+    metavar="PATTERN=ROLE,...",
+    help="What parameters are whose module does not say it: input, hidden, output or vector.",
+)
+
+
+def family_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--layers`, `--set` and `--roles`, of small networks of a model's kind."""
+    for option in (
+        role_option,
+        click.option(
+            "--set",
+            "stated",
+            callback=parse_sizes,
+            metavar="NAME=N,...",
+            help="Other settings of MODEL's config in the small networks.",
+        ),
+        click.option(
+            "--layers",
+            type=click.IntRange(1, 1000),
+            default=2,
+            help="Layers of MODEL's small networks; more where one of each kind takes more.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def model_config(model: str) -> PretrainedConfig:
+    """The config of a MODEL's language model, or of a config.json.
+
+    Raises:
+        CheckpointError, AssetError: It cannot be read.
+        LimitError: transformers has no class for it.
+    """
+    path = Path(model)
+    if path.is_file() and path.suffix == ".json":
+        stated: Mapping[str, Any] = read_json(path)
+    else:
+        source = resolve_model(model)
+        stated = source.checkpoint.config if source.gguf else source.stated
+    config: PretrainedConfig | None = language_config(stated)
+    if config is None:
+        raise LimitError(
+            f"{model}: transformers has no class for model_type {stated.get('model_type')!r}"
+        )
+    return config
+
+
+def small_family(
+    model: str | None,
+    *,
+    layers: int,
+    stated: Mapping[str, int],
+    roles: Mapping[str, AskedRole],
+    tied: bool = False,
+) -> NetworkFamily:
+    """Small networks of a MODEL's kind; GLU transformers where there is none."""
+    if model is None:
+        return glu_family(tied=tied)
+    return NetworkFamily(config=model_config(model), layers=layers, stated=stated, roles=roles)

@@ -1,0 +1,231 @@
+"""Configs of transformers at other widths: a whole model's, and small networks of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from ..arch import is_width_key
+from ..errors import LimitError
+from .scaling import AskedRole
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+HEAD = 8  # of small networks
+_HEADS = (
+    *("num_attention_heads", "swa_num_attention_heads", "n_head", "num_heads", "n_heads"),
+    *("decoder_attention_heads", "encoder_attention_heads", "attention_heads"),
+)
+_GROUPS = ("num_key_value_heads", "swa_num_key_value_heads", "num_kv_heads")
+_HEAD_SIZES = (
+    *("head_dim", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "kv_channels"),
+    *("attention_head_dim", "attention_head_size", "d_head", "dim_head", "rotary_dim"),
+    *("qk_head_dim", "swa_head_dim"),
+)
+_LAYERS = (
+    *("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+    *("decoder_layers", "encoder_layers", "num_decoder_layers"),
+)
+_STREAM = ("size", "dim", "width", "embd", "d_model")  # in names of what has the stream's size
+_MOST = {  # of numbers that say nothing of the width, in small networks
+    **dict.fromkeys(("num_experts", "num_local_experts", "n_routed_experts"), 4),
+    **dict.fromkeys(("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k"), 2),
+    **dict.fromkeys(("n_group", "topk_group", "first_k_dense_replace", "num_expert_group"), 1),
+    **dict.fromkeys(("q_lora_rank", "kv_lora_rank", "hidden_size_per_layer_input"), 16),
+    "moe_num_experts": 4,
+    "num_kv_shared_layers": 0,
+}
+
+
+def config_at(
+    config: PretrainedConfig, hidden_size: int, stated: Mapping[str, int] | None = None
+) -> PretrainedConfig:
+    """The config of the same model with another hidden size, and MLPs and heads in proportion.
+
+    There are more or fewer heads of the same size; where their number cannot be in proportion,
+    their size is.
+
+    Args:
+        config: Config of a language model.
+        hidden_size: Size of its stream.
+        stated: Settings that are to be these instead.
+
+    Raises:
+        LimitError: A size would not be a whole number, or the class refuses the config.
+
+    Example:
+        >>> from transformers import LlamaConfig
+        >>> narrow = config_at(LlamaConfig(hidden_size=64, intermediate_size=160), 32)
+        >>> narrow.intermediate_size, narrow.num_attention_heads
+        (80, 16)
+    """
+    settings, given = config.to_dict(), _own_names(config, stated or {})
+    ratio = Fraction(hidden_size, config.hidden_size)
+    changes = {key: hidden_size for key in _stream_keys(config, settings)}
+    for key in filter(is_width_key, settings):
+        if _is_size(settings[key]) and key not in given and key not in changes:
+            changes[key] = _whole(key, settings[key] * ratio)
+    changes |= {key: size for key, size in _heads_at(settings, ratio).items() if key not in given}
+    return _rebuilt(config, {**settings, **changes, **given})
+
+
+def different_settings(
+    config: PretrainedConfig, other: PretrainedConfig
+) -> dict[str, tuple[int, int]]:
+    """The numbers that two configs of a class have and that differ, of both."""
+    here, there = config.to_dict(), other.to_dict()
+    return {
+        key: (value, there[key])
+        for key, value in here.items()
+        if _is_size(value) and _is_size(there.get(key)) and there[key] != value
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFamily:
+    """Small networks of a model's kind, one for each width, for checks of parametrizations.
+
+    They have its blocks, with MLPs in about its proportion, heads of 8, few experts, and nothing
+    that is random.
+
+    Attributes:
+        config: Config of a language model.
+        layers: Number of layers, at least; there are more where one of each kind takes more.
+        vocabulary: Number of different tokens.
+        stated: Settings that are to be these instead.
+        roles: See `parametrize`.
+    """
+
+    config: PretrainedConfig
+    layers: int = 2
+    vocabulary: int = 64
+    stated: Mapping[str, int] = field(default_factory=dict)
+    roles: Mapping[str, AskedRole] = field(default_factory=dict)
+
+    def at(self, width: int) -> PretrainedConfig:
+        """The config with a hidden size.
+
+        Raises:
+            LimitError: The width is no multiple of 16, or the class refuses the config.
+        """
+        if width < 2 * HEAD or width % (2 * HEAD):
+            raise LimitError(f"a width must be a multiple of {2 * HEAD}; got {width}")
+        settings = self.config.to_dict()
+        changes = dict(self._smaller(settings, width))
+        changes |= {key: width for key in _stream_keys(self.config, settings)}
+        changes |= {"use_cache": False, **_own_names(self.config, self.stated)}
+        return _rebuilt(self.config, {**settings, **changes})
+
+    def _depth(self, settings: Mapping[str, Any]) -> int:
+        """Number of layers: as many as have one of each kind at least."""
+        kinds = settings.get("layer_types") or ()
+        return max([self.layers, *(kinds.index(kind) + 1 for kind in set(kinds))])
+
+    def _smaller(self, settings: Mapping[str, Any], width: int) -> Iterator[tuple[str, Any]]:
+        """The settings that are others."""
+        layers = next((settings[key] for key in _LAYERS if key in settings), None)
+        depth = self._depth(settings)
+        for key, value in settings.items():
+            if "dropout" in key or key.endswith("pdrop"):
+                yield key, 0.0
+            elif key in ("rope_parameters", "rope_scaling") and value:
+                yield key, _plain_rope(value)
+            elif isinstance(value, list) and len(value) == layers:
+                yield key, value[:depth]
+            elif key == "per_layer_config" and value:
+                yield key, {n: part for n, part in value.items() if int(n) < depth}
+            elif key.endswith("token_id") and value is not None:
+                yield key, value if isinstance(value, int) and value < self.vocabulary else 0
+            elif key in _LAYERS:
+                yield key, depth
+            elif _is_size(value):
+                yield key, self._size(key, value, settings, width)
+
+    def _size(self, key: str, value: int, settings: Mapping[str, Any], width: int) -> int:
+        if is_width_key(key):
+            return max(1, round(Fraction(4 * value, self.config.hidden_size))) * width // 4
+        if key in _HEADS:
+            return width // HEAD
+        if key in _GROUPS:
+            return self._groups(key, value, settings, width // HEAD)
+        if key in _HEAD_SIZES:
+            is_sum = key in ("qk_head_dim", "swa_head_dim") and "qk_rope_head_dim" in settings
+            return 2 * HEAD if is_sum else HEAD
+        if key.startswith("vocab_size"):
+            return self.vocabulary
+        return min(value, _MOST.get(key, value))
+
+    def _groups(self, key: str, value: int, settings: Mapping[str, Any], heads: int) -> int:
+        """Heads of keys and values: one, as many as there are heads, or half of them."""
+        own = _HEADS[_GROUPS.index(key)] if key.startswith("swa") else "num_attention_heads"
+        if value == 1:
+            return 1
+        return heads if value >= settings.get(own, value) else heads // 2
+
+
+def _stream_keys(config: PretrainedConfig, settings: Mapping[str, Any]) -> list[str]:
+    """The hidden size, and others that state the size of the stream."""
+    size, own = config.hidden_size, _own(config, "hidden_size")
+    others = [
+        key
+        for key, value in settings.items()
+        if value == size and any(word in key for word in _STREAM) and not is_width_key(key)
+    ]
+    return list(dict.fromkeys([own, *others]))
+
+
+def _heads_at(settings: Mapping[str, Any], ratio: Fraction) -> dict[str, int]:
+    """Numbers of heads in proportion, or else their sizes."""
+    numbers = {key: settings[key] for key in (*_HEADS, *_GROUPS) if _is_size(settings.get(key))}
+    if all((size * ratio).denominator == 1 for size in numbers.values()):
+        return {key: int(size * ratio) for key, size in numbers.items()}
+    sizes = {key: settings[key] for key in _HEAD_SIZES if _is_size(settings.get(key))}
+    return {key: _whole(key, size * ratio) for key, size in sizes.items()}
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _whole(key: str, size: Fraction) -> int:
+    if size.denominator != 1 or size < 1:
+        raise LimitError(f"{key} would be {float(size):g} in proportion: state it, {key}=N")
+    return int(size)
+
+
+def _own(config: PretrainedConfig, key: str) -> str:
+    """The name that a config class itself has for a setting."""
+    return str(config.attribute_map.get(key, key))
+
+
+def _own_names(config: PretrainedConfig, stated: Mapping[str, int]) -> dict[str, int]:
+    """Stated settings under the class's names.
+
+    Raises:
+        LimitError: The config has no such setting.
+    """
+    for key in stated:
+        if not hasattr(config, key):
+            raise LimitError(f"{type(config).__name__} has no setting {key}")
+    return {_own(config, key): value for key, value in stated.items()}
+
+
+def _plain_rope(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Rotations without the scales that are for long texts; of each kind of layer, if by kinds."""
+    if "rope_type" not in settings and "type" not in settings:
+        return {k: _plain_rope(v) if isinstance(v, Mapping) else v for k, v in settings.items()}
+    scaled = ("rope_type", "type", "factor", "short_factor", "long_factor")
+    kept = {key: value for key, value in settings.items() if key not in scaled}
+    return {**kept, "rope_type": "default"}
+
+
+def _rebuilt(config: PretrainedConfig, settings: dict[str, Any]) -> PretrainedConfig:
+    try:
+        return type(config).from_dict(settings)
+    except Exception as error:  # classes check their settings with errors of many kinds
+        cause = " ".join(str(error).split())
+        name = type(config).__name__
+        raise LimitError(f"{name} refuses these sizes: {cause[:300]}") from error

@@ -17,6 +17,7 @@ from ..mup import (
     coordinate_check,
     different_settings,
     forward_notes,
+    glu_family,
     parametrize,
     small_start,
     trained_table,
@@ -31,7 +32,7 @@ from .mup_models import (
     model_config,
     parse_sizes,
     role_option,
-    small_family,
+    take_family,
 )
 from .mup_transfer import transfer
 from .options import MODEL, dense_option, list_option, names_models, parse_ints, seed_option
@@ -119,7 +120,6 @@ def show(model: str, base: dict[str, int], roles: dict[str, AskedRole]) -> None:
 @interruption(NOTHING_KEPT)
 @names_models
 def check(
-    model: str | None,
     widths: tuple[int, ...],
     steps: int,
     seeds: int,
@@ -127,10 +127,6 @@ def check(
     *,
     out: Path | None,
     force: bool,
-    tied: bool,
-    layers: int,
-    stated: dict[str, int],
-    roles: dict[str, AskedRole],
     **network: Any,
 ) -> None:
     """Train small networks of MODEL's kind a few steps at several widths: the coordinate check.
@@ -147,9 +143,8 @@ def check(
     """
     check_beside(out, force, command="mup check")
     hush_transformers()
-    family = small_family(model, layers=layers, stated=stated, roles=roles, tied=tied)
-    for width in widths:
-        family.at(width)  # all widths before any work
+    tied, model = network.pop("tied"), network["model"]
+    family = take_family(network, widths) or glu_family(tied=tied)
     with progress_bar(NOTHING_KEPT) as bar:
         result = coordinate_check(
             lambda width, seed: small_start(family, width, seed, **network),
@@ -160,18 +155,22 @@ def check(
             progress=lambda share: bar.update(share, "training networks"),
         )
     if out is not None:
-        from ..experiments.coordinate_check import coordinates_line, draw_coordinates
-
-        kind = "muP" if network["kind"] == "mup" else "Standard"
         what = "GLU transformer" if model is None else f"small {family.config.model_type}"
-        title = f"{kind}, {what}{', tied' * tied}"
-        line = coordinates_line(result, title, lr=network["lr"], seed=seed)
-        save_with_page(draw_coordinates(result, title), out, [line])
+        _save(result, f"{what}{', tied' * tied}", out, {"first_seed": seed, **network})
     if wants_json():
         asked = {"model": model, "parametrization": network.pop("kind"), "tied": tied, **network}
         print_json({**asked, **_coordinates_as_json(result)})
     else:
         _print_coordinates(result)
+
+
+def _save(result: CoordinateCheck, what: str, out: Path, asked: dict[str, Any]) -> None:
+    """The figure, and the record and the page next to it."""
+    from ..experiments.coordinate_check import coordinates_line, draw_coordinates
+
+    title = f"{'muP' if asked['kind'] == 'mup' else 'Standard'}, {what}"
+    line = coordinates_line(result, title, lr=asked["lr"], seed=asked["first_seed"])
+    save_with_page(draw_coordinates(result, title), out, [line])
 
 
 def _coordinates_as_json(result: CoordinateCheck) -> dict[str, Any]:

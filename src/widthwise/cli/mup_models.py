@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -98,15 +98,19 @@ def model_config(model: str) -> PretrainedConfig:
     return config
 
 
-def small_family(
-    model: str | None,
-    *,
-    layers: int,
-    stated: Mapping[str, int],
-    roles: Mapping[str, AskedRole],
-    tied: bool = False,
-) -> NetworkFamily:
-    """Small networks of a MODEL's kind; GLU transformers where there is none."""
-    if model is None:
-        return glu_family(tied=tied)
-    return NetworkFamily(config=model_config(model), layers=layers, stated=stated, roles=roles)
+def take_family(options: dict[str, Any], widths: Sequence[int]) -> NetworkFamily | None:
+    """Small networks of a MODEL's kind by the options of a command, which leave the mapping.
+
+    None without a MODEL: what is meant is `glu_family`.
+
+    Raises:
+        LimitError, CheckpointError, AssetError: It has no such networks at one of the widths.
+    """
+    model = options.pop("model")
+    given = {name: options.pop(name) for name in ("layers", "stated", "roles")}
+    family = None
+    if model is not None:
+        family = NetworkFamily(config=model_config(model), **given)
+    for width in widths:
+        (family or glu_family()).at(width)
+    return family

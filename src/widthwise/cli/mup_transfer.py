@@ -15,7 +15,7 @@ from ..stats import estimate_text
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
 from .json_output import json_option, print_json, wants_json, without
-from .mup_models import family_options, small_family
+from .mup_models import family_options, take_family
 from .options import MODEL, list_option, out_option, parse_ints, parse_names
 from .progress_bar import progress_bar
 from .save_pages import save_page
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         TrainingRun,
         TrainingSettings,
     )
-    from ..mup import AskedRole
+    from ..mup import NetworkFamily
 
 
 def _rates(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
@@ -117,12 +117,8 @@ def transfer(
     rates: tuple[float, ...],
     seeds: int,
     tokenizer: str | None,
-    model: str | None,
-    layers: int,
-    stated: dict[str, int],
-    roles: dict[str, AskedRole],
     out: Path,
-    **settings: int,
+    **settings: Any,
 ) -> None:
     """Train small networks on TEXT with many learning rates, at several widths.
 
@@ -140,7 +136,6 @@ def transfer(
         check_fits,
         check_grid,
         draw_transfer,
-        networks,
         optimum_shifts,
         read_rows,
         run_transfer,
@@ -148,24 +143,19 @@ def transfer(
     )
 
     check_grid(widths, rates, seeds)
-    family = small_family(model, layers=layers, stated=stated, roles=roles)
-    for width in widths:
-        family.at(width)  # all widths before any work
+    family = take_family(settings, widths)
     training = TrainingSettings(**settings, base=widths[0])
     click.get_current_context().with_resource(FORMAT.folder(out).held())
-    known = None if tokenizer is None else _tokenizer(tokenizer)
     most = training.steps * training.rows
-    read = read_rows(text, tokens=training.tokens, most=most, tokenizer=known)
+    read = read_rows(text, tokens=training.tokens, most=most, tokenizer=_tokenizer(tokenizer))
     jobs = transfer_jobs(widths, rates, seeds)
     check_fits(max(widths), read.vocabulary)
-    named = None if model is None else replace(family, vocabulary=read.vocabulary)
+    family = family and replace(family, vocabulary=read.vocabulary)
     with progress_bar(RUNS_KEPT) as bar:
-        runs = run_transfer(
-            read, jobs, out, training=training, family=named, **bar.results(_describe)
-        )
+        told = bar.results(_describe)
+        runs = run_transfer(read, jobs, out, training=training, family=family, **told)
     shifts = optimum_shifts(runs)
-    about = f"{networks(named)} on {_about(read, training, seeds)}"
-    save_figure(draw_transfer(shifts, about), out / "transfer.png")
+    save_figure(draw_transfer(shifts, _about(family, read, training, seeds)), out / "transfer.png")
     _print(shifts, runs)
     save_page(out / RESULTS)
     if wants_json():
@@ -183,10 +173,11 @@ def _values(shifts: Sequence[OptimumShift]) -> dict[str, Any]:
     return {"parametrizations": found}
 
 
-def _tokenizer(model: str) -> Any:
+def _tokenizer(model: str | None) -> Any:
+    """That of a model; None for bytes."""
     from ..cut.checkpoint import resolve_model
 
-    return resolve_model(model).tokenizer
+    return None if model is None else resolve_model(model).tokenizer
 
 
 def _describe(run: TrainingRun) -> str:
@@ -195,12 +186,16 @@ def _describe(run: TrainingRun) -> str:
     return f"loss {run.loss:.4f}, {run.duration_sec:.0f} s"
 
 
-def _about(text: TokenRows, training: TrainingSettings, seeds: int) -> str:
+def _about(
+    family: NetworkFamily | None, text: TokenRows, training: TrainingSettings, seeds: int
+) -> str:
     """What was trained, in a line."""
+    from ..experiments.lr_transfer import networks
+
     times = training.steps * training.rows / len(text.train)
     over = f", gone through {times:.1f} times" if times > 1 else ""
     return (
-        f"{Path(text.source).name}: {training.steps} steps of "
+        f"{networks(family)} on {Path(text.source).name}: {training.steps} steps of "
         f"{training.rows} x {training.tokens} tokens{over}; {seeds} seeds, whose single runs are "
         "faint; 95 % intervals over seeds."
     )

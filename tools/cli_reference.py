@@ -99,7 +99,7 @@ JSON_KEYS = {
     "maml": "folder report networks",
     "measure": "folder report models",
     "mup after-prune": "kind weights multipliers attention unscaled",
-    "mup check": "model parametrization tied lr verdict steps widths margin confidence layers",
+    "mup check": "model parametrization tied lr optimizer verdict steps widths margin confidence layers",
     "mup show": "base kind weights multipliers attention unscaled",
     "mup transfer": "folder report parametrizations",
     "plan": "parent model_type hidden_size intermediate_size asked unaligned alignment "

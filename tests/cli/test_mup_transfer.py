@@ -170,6 +170,7 @@ def test_runs_that_diverge_are_lines_and_nothing_is_claimed(file: Path, tmp_path
             "learning rates must be finite numbers above 0; got nan",
         ),
         (["--seeds", "1"], 2, "--seeds"),
+        (["--optimizer", "sgd"], 2, "--optimizer"),
         (["--tokenizer", ""], 1, "a model must be named"),
     ],
 )

@@ -141,3 +141,57 @@ def test_groups_that_do_not_fit_the_model_are_refused(
     real = [{**group, "params": [known[n] for n in group["params"]]} for group in groups]
     with pytest.raises(LimitError, match=said):
         one.split_groups(model, real)
+
+
+@pytest.mark.parametrize("adjustment", ["original", "match_rms_adamw"])
+def test_a_step_of_muon_has_the_same_size_for_its_shape_at_all_widths(adjustment: Any) -> None:
+    """Its singular values over the root of outputs over inputs, by the optimizer itself."""
+    sizes = []
+    for width in (16, 64):
+        model = llama(
+            hidden_size=width, intermediate_size=3 * width, num_attention_heads=width // 8
+        )
+        base = llama(hidden_size=16, intermediate_size=48, num_attention_heads=2)
+        delta = llama(hidden_size=32, intermediate_size=96, num_attention_heads=4)
+        one = parametrize(model, base, delta)
+        groups = one.muon_groups(model, lr=0.01, adjust_lr_fn=adjustment)
+        found = settings_by_name(model, groups)
+        before = {name: p.detach().clone() for name, p in model.named_parameters()}
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+            parameter.grad = noise if name in found else None
+        torch.optim.Muon(groups, weight_decay=0.0, momentum=0.0, nesterov=False, ns_steps=20).step()
+        steps = {name: p - before[name] for name, p in model.named_parameters() if name in found}
+        sizes.append(
+            {
+                name: float(
+                    torch.linalg.matrix_norm(step.detach(), "fro")
+                    / min(step.shape) ** 0.5
+                    / (step.shape[0] / step.shape[1]) ** 0.5
+                )
+                for name, step in steps.items()
+            }
+        )
+    assert set(sizes[0]) == set(sizes[1])
+    assert {name.split(".")[-2] for name in sizes[0]} >= {"q_proj", "gate_proj", "down_proj"}
+    for name in sizes[0]:  # Newton-Schulz leaves singular values between 0.7 and 1.2; a factor
+        # that were none would show as 2, the root of the growth
+        assert sizes[1][name] == pytest.approx(sizes[0][name], rel=0.25), name
+
+
+def test_muon_and_adamw_share_all_parameters() -> None:
+    model = wide()
+    one = parametrize(model, llama())
+    hidden = one.muon_groups(model, lr=0.02, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    rest = one.groups(model, lr=0.001, beside_muon=True)
+    names = settings_by_name(model, hidden).keys(), settings_by_name(model, rest).keys()
+    assert not names[0] & names[1]
+    assert names[0] | names[1] == dict(model.named_parameters()).keys()
+    found = settings_by_name(model, hidden)
+    q = found["model.layers.0.self_attn.q_proj.weight"]
+    assert (q["lr"], q["weight_decay"]) == pytest.approx((0.02 / 2**0.5, 0.1 * 2**0.5))
+    assert {group["adjust_lr_fn"] for group in hidden} == {"match_rms_adamw"}
+    unclamped = one.muon_groups(model, lr=0.02, adjust_lr_fn="spectral_unclamped")
+    assert {group["lr"] for group in unclamped} == {0.02}
+    with pytest.raises(LimitError, match="adjust_lr_fn must be one of original, match_rms_adamw"):
+        one.muon_groups(model, lr=0.02, adjust_lr_fn="other")  # type: ignore[arg-type]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from widthwise.mup import CoordinateCheck, coordinate_check, glu_family, small_start
@@ -28,3 +30,21 @@ def test_mup_keeps_a_transformer_moving_alike_and_the_standard_one_does_not(tied
     place = standard.layers.index("lm_head")
     assert standard.verdict(place) == "fail"
     assert standard.interval(place)[0] > 0
+
+
+def test_muon_in_mup_keeps_a_transformer_moving_alike() -> None:
+    """And with the rate of AdamW's width it does not: what the standard kind gives it."""
+    found = {
+        kind: coordinate_check(
+            partial(small_start, glu_family(), lr=0.01, kind=kind, optimizer="muon"),  # type: ignore[arg-type]
+            widths=(64, 128, 256),
+            seeds=3,
+        )
+        for kind in ("mup", "sp")
+    }
+    ours = found["mup"]
+    assert "fail" not in {ours.verdict(layer) for layer in range(len(ours.layers))}
+    assert max(abs(rate.slope.value) for rate in ours.changes) < 0.15
+    place = ours.layers.index("model.layers.1.mlp.gate_proj")
+    assert found["sp"].changes[place].slope.value > ours.changes[place].slope.value
+    assert found["sp"].overall_verdict == "fail"

@@ -30,6 +30,7 @@ from .json_output import json_option, print_json, wants_json
 from .mup_models import (
     family_options,
     model_config,
+    optimizer_option,
     parse_sizes,
     role_option,
     take_family,
@@ -104,7 +105,8 @@ def show(model: str, base: dict[str, int], roles: dict[str, AskedRole]) -> None:
 )
 @click.option("--tied", is_flag=True, help="Let embedding and head share a weight, without MODEL.")
 @family_options
-@click.option("--lr", default=0.01, help="Learning rate of AdamW at the base width, 32.")
+@click.option("--lr", default=0.01, help="Learning rate at the base width, 32.")
+@optimizer_option
 @click.option("--steps", type=click.IntRange(1, 1000), default=3, help="Steps of training.")
 @click.option(
     "--seeds",
@@ -156,7 +158,8 @@ def check(
         )
     if out is not None:
         what = "GLU transformer" if model is None else f"small {family.config.model_type}"
-        _save(result, f"{what}{', tied' * tied}", out, {"first_seed": seed, **network})
+        what += ", tied" * tied + ", Muon" * (network["optimizer"] == "muon")
+        _save(result, what, out, {"first_seed": seed, **network})
     if wants_json():
         asked = {"model": model, "parametrization": network.pop("kind"), "tied": tied, **network}
         print_json({**asked, **_coordinates_as_json(result)})

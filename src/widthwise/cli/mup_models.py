@@ -55,6 +55,14 @@ role_option = click.option(
 )
 
 
+optimizer_option = click.option(
+    "--optimizer",
+    type=click.Choice(["adamw", "muon"]),
+    default="adamw",
+    help="AdamW; or Muon for hidden matrices, with AdamW for all else.",
+)
+
+
 def family_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--layers`, `--set` and `--roles`, of small networks of a model's kind."""
     for option in (

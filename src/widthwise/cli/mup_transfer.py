@@ -15,7 +15,7 @@ from ..stats import estimate_text
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
 from .json_output import json_option, print_json, wants_json, without
-from .mup_models import family_options, take_family
+from .mup_models import family_options, optimizer_option, take_family
 from .options import MODEL, list_option, out_option, parse_ints, parse_names
 from .progress_bar import progress_bar
 from .save_pages import save_page
@@ -108,6 +108,7 @@ def _rate(text: str, whole: str) -> float:
     metavar="MODEL",
     help="Train small networks of this MODEL's kind, or of a config.json's.",
 )
+@optimizer_option
 @family_options
 @json_option
 @interruption(RUNS_KEPT)
@@ -123,7 +124,7 @@ def transfer(
     """Train small networks on TEXT with many learning rates, at several widths.
 
     They are GLU transformers, or of the kind of --model. TEXT is a file or a folder; .gz is
-    unpacked. Each width is trained by Adam in the standard parametrization, in that with only the
+    unpacked. Each width is trained in the standard parametrization, in that with only the
     embedding's learning rate growing with the width, and in muP; at the first width these are the
     same. All networks of a seed get the same batches. A run that diverges is kept with its reason.
     If it is interrupted, the same command continues it.

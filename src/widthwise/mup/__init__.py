@@ -1,12 +1,19 @@
 """Maximal update parametrization: the settings of a network that change with its width."""
 
 from .apply import initial_stds
-from .coordinate_check import CoordinateCheck, TrainingSetup, coordinate_check
+from .coordinate_check import CoordinateCheck, Stepper, TrainingSetup, coordinate_check
 from .listing import forward_notes, trained_table, weights_table
 from .model_widths import NetworkFamily, config_at, different_settings
 from .parametrization import Parametrization, parametrize
 from .scaling import AskedRole, Kind, ParameterScaling
-from .small_network import BASE, glu_family, small_network, small_parametrization, small_start
+from .small_network import (
+    BASE,
+    OptimizerName,
+    glu_family,
+    small_network,
+    small_parametrization,
+    small_start,
+)
 
 __all__ = [
     "BASE",
@@ -14,8 +21,10 @@ __all__ = [
     "CoordinateCheck",
     "Kind",
     "NetworkFamily",
+    "OptimizerName",
     "ParameterScaling",
     "Parametrization",
+    "Stepper",
     "TrainingSetup",
     "config_at",
     "coordinate_check",

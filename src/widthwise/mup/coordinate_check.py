@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -20,9 +20,19 @@ from .recorded import recorded_outputs
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch.optim import Optimizer
 
 Verdict = Literal["pass", "fail", "undecided"]
+
+
+class Stepper(Protocol):
+    """What is used of an optimizer of torch."""
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]: ...
+
+    def step(self) -> object: ...
+
+    def zero_grad(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +46,7 @@ class TrainingSetup:
     """
 
     model: nn.Module
-    optimizer: Optimizer
+    optimizer: Stepper
     loss: Callable[[], Tensor]
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Optimizer = Literal["adamw", "adam", "lion", "sgd"]
+Adjustment = Literal["original", "match_rms_adamw", "spectral_unclamped"]
 
 _WITH_EPS = ("adamw", "adam")
 _EPS = 1e-8  # torch's
@@ -23,6 +24,69 @@ def check_optimizer(optimizer: Optimizer) -> None:
         raise LimitError(
             f"optimizer must be one of {', '.join(get_args(Optimizer))}; got {optimizer!r}"
         )
+
+
+def check_rate(lr: float) -> None:
+    if not (math.isfinite(lr) and lr > 0):
+        raise LimitError(f"lr must be above 0; got {lr}")
+
+
+def is_for_muon(weight: ParameterScaling) -> bool:
+    """Whether Muon is to train a parameter: matrices between input and output."""
+    return weight.role == "hidden" and len(weight.shape) == 2
+
+
+def muon_factor(weight: ParameterScaling, adjustment: Adjustment) -> float:
+    """Factor of Muon's learning rate of a hidden matrix.
+
+    Its step has all singular values near the rate times what Muon adjusts that by. In muP they go
+    as the root of outputs over inputs.
+
+    Source: the spectral condition, arXiv 2310.17813.
+    """
+    wanted = math.sqrt(weight.fan_out / weight.fan_in)
+    base, here = (_adjusted(shape, adjustment) for shape in (weight.base, weight.shape))
+    return round(wanted * base / here, 12)  # equal ones are one group
+
+
+def _adjusted(shape: tuple[int, ...], adjustment: Adjustment) -> float:
+    """What torch's Muon multiplies the rate of a matrix by, but for constants."""
+    rows, columns = shape
+    if adjustment == "original":
+        return math.sqrt(max(1, rows / columns))
+    if adjustment == "match_rms_adamw":
+        return math.sqrt(max(rows, columns))
+    if adjustment == "spectral_unclamped":
+        return math.sqrt(rows / columns)
+    raise LimitError(
+        f"adjust_lr_fn must be one of {', '.join(get_args(Adjustment))}; got {adjustment!r}"
+    )
+
+
+def muon_groups(
+    weights: Sequence[ParameterScaling],
+    parameters: Mapping[str, nn.Parameter],
+    *,
+    lr: float,
+    weight_decay: float,
+    adjustment: Adjustment,
+    is_standard: bool,
+) -> list[dict[str, Any]]:
+    """Groups of the hidden matrices; see `Parametrization.muon_groups`."""
+    check_rate(lr)
+    groups: dict[float, dict[str, Any]] = {}
+    for weight in filter(is_for_muon, weights):
+        factor = 1.0 if is_standard else muon_factor(weight, adjustment)
+        fresh = {
+            "params": [],
+            "lr": lr * factor,
+            "weight_decay": weight_decay / factor,
+            "adjust_lr_fn": adjustment,
+            "name": f"hidden, lr x {factor:.4g}",
+        }
+        if parameters[weight.name].requires_grad:
+            groups.setdefault(factor, fresh)["params"].append(parameters[weight.name])
+    return list(groups.values())
 
 
 def own_groups(
@@ -92,8 +156,7 @@ def _split(
     """Groups of those that share role and factors, with settings of the base width."""
     check_optimizer(optimizer)
     lr, decay = settings["lr"], settings.get("weight_decay", 0.0)
-    if not (math.isfinite(lr) and lr > 0):
-        raise LimitError(f"lr must be above 0; got {lr}")
+    check_rate(lr)
     if optimizer == "adam" and decay:
         raise LimitError(
             "weight decay must be 0 with adam, which adds it to gradients of which none can "

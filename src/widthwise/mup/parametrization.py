@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from ..errors import LimitError
 from ..io import from_plain
 from .apply import draw_, scale_inputs_, scale_logits_
-from .groups import Optimizer, check_optimizer, own_groups, split_groups
+from .groups import (
+    Adjustment,
+    Optimizer,
+    check_optimizer,
+    is_for_muon,
+    muon_groups,
+    own_groups,
+    split_groups,
+)
 from .listing import listing, name_pattern
 from .scaling import AskedRole, Kind, ParameterScaling, compare
 from .shapes import Shapes, named_parameters, read_shapes
@@ -54,6 +62,7 @@ class Parametrization:
         weight_decay: float = 0.0,
         eps: float = 1e-8,
         decays_vectors: bool = False,
+        beside_muon: bool = False,
     ) -> list[dict[str, Any]]:
         """Parameter groups for an optimizer of torch, one for each role and factor, with names.
 
@@ -68,6 +77,7 @@ class Parametrization:
             weight_decay: Weight decay at the base width, of matrices and tables.
             eps: Epsilon of `adamw` and `adam` at the base width.
             decays_vectors: Whether gains, biases and the like decay too.
+            beside_muon: Whether to leave out what `muon_groups` has.
 
         Raises:
             LimitError: The optimizer is another one, adam has weight decay, lr or eps is not above
@@ -82,11 +92,47 @@ class Parametrization:
         if optimizer in ("lion", "sgd"):
             del settings["eps"]
         return own_groups(
-            self.weights,
+            [w for w in self.weights if not (beside_muon and is_for_muon(w))],
             self._parameters(model),
             settings,
             optimizer=optimizer,
             decays_vectors=decays_vectors,
+        )
+
+    def muon_groups(
+        self,
+        model: nn.Module,
+        *,
+        lr: float,
+        weight_decay: float = 0.0,
+        adjust_lr_fn: Adjustment = "original",
+    ) -> list[dict[str, Any]]:
+        """Groups for `torch.optim.Muon`: the hidden matrices; all else is for AdamW.
+
+        Experts that are stored as one tensor of three dimensions are among what is for AdamW.
+
+        Args:
+            model: Network, whose parameters that take no gradients are left out.
+            lr: Muon's learning rate at the base width; AdamW's is `groups(..., beside_muon=True)`.
+            weight_decay: Weight decay at the base width.
+            adjust_lr_fn: How Muon adjusts its rate to shapes: `original` (root of max(1, rows /
+                columns)), `match_rms_adamw` (root of max(rows, columns)), or, where it is there,
+                `spectral_unclamped` (root of rows / columns). It is part of the groups.
+
+        Raises:
+            LimitError: lr is not above 0, the adjustment is another one, the scale of attention
+                whose heads grow was not found, or the model is not that of this parametrization.
+
+        Source: the spectral condition, arXiv 2310.17813.
+        """
+        self._refuse_unscaled()
+        return muon_groups(
+            self.weights,
+            self._parameters(model),
+            lr=lr,
+            weight_decay=weight_decay,
+            adjustment=adjust_lr_fn,
+            is_standard=self.kind != "mup",
         )
 
     def split_groups(

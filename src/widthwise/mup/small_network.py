@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from .apply import initial_stds
-from .coordinate_check import TrainingSetup
+from .coordinate_check import Stepper, TrainingSetup
 from .model_widths import NetworkFamily
 from .parametrization import Parametrization, parametrize
 from .scaling import Kind
@@ -14,9 +14,30 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
+OptimizerName = Literal["adamw", "muon"]
 BASE = 32
 _VOCABULARY, _ROWS, _TOKENS = 64, 4, 32
 _STD, _EMBEDDING_STD = 0.1, 0.02  # at the width BASE
+_BETAS = (0.9, 0.95)
+
+
+class _Both:
+    """Two optimizers that step together."""
+
+    def __init__(self, parts: tuple[Optimizer, Optimizer]) -> None:
+        self._parts = parts
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        return [group for part in self._parts for group in part.param_groups]
+
+    def step(self) -> None:
+        for part in self._parts:
+            part.step()
+
+    def zero_grad(self) -> None:
+        for part in self._parts:
+            part.zero_grad()
 
 
 def glu_family(
@@ -68,10 +89,10 @@ def small_network(
     lr: float,
     base: int = BASE,
     kind: Kind = "mup",
+    optimizer: OptimizerName = "adamw",
     embedding_std: float = _EMBEDDING_STD,
-    betas: tuple[float, float] = (0.9, 0.999),
-) -> tuple[Any, Optimizer]:
-    """The network, and AdamW with the learning rates of its parametrization.
+) -> tuple[Any, Stepper]:
+    """The network, and an optimizer with the learning rates of its parametrization.
 
     The head starts at 0, so that muP and the standard parametrization differ in learning rates
     alone, but for a head that is tied.
@@ -80,6 +101,8 @@ def small_network(
         family, width, base, kind: See `small_parametrization`.
         seed: Seed of the weights.
         lr: Learning rate at the base width.
+        optimizer: `adamw`, or `muon`, whose steps of hidden matrices are made as large as AdamW's
+            are at the base width, with AdamW for all else.
         embedding_std: Initial deviation of embeddings, at all widths.
 
     Raises:
@@ -101,27 +124,38 @@ def small_network(
         torch.nn.init.zeros_(head.weight)
     parametrization.apply_(model)
     # gradients get smaller with the width, and AdamW's usual epsilon would outgrow them
-    groups = parametrization.groups(model, lr=lr, eps=1e-15)
-    return model, torch.optim.AdamW(groups, betas=betas)
+    is_muon = optimizer == "muon"
+    groups = parametrization.groups(model, lr=lr, eps=1e-15, beside_muon=is_muon)
+    adamw = torch.optim.AdamW(groups, betas=_BETAS)
+    if not is_muon:
+        return model, adamw
+    hidden = parametrization.muon_groups(model, lr=lr, adjust_lr_fn="match_rms_adamw")
+    return model, _Both((torch.optim.Muon(hidden), adamw))
 
 
 def small_start(
-    family: NetworkFamily, width: int, seed: int, *, lr: float, kind: Kind = "mup"
+    family: NetworkFamily,
+    width: int,
+    seed: int,
+    *,
+    lr: float,
+    kind: Kind = "mup",
+    optimizer: OptimizerName = "adamw",
 ) -> TrainingSetup:
-    """The network and AdamW for it, on one batch of 4 rows of 32 random tokens.
+    """The network and an optimizer for it, on one batch of 4 rows of 32 random tokens.
 
     Args:
-        family, width, kind: See `small_parametrization`.
+        family, width, kind, optimizer: See `small_network`.
         seed: Seed of the weights; the tokens are always the same.
         lr: Learning rate at the base width, 32.
     """
     import torch
 
-    model, optimizer = small_network(family, width, seed, lr=lr, kind=kind)
+    model, stepper = small_network(family, width, seed, lr=lr, kind=kind, optimizer=optimizer)
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(family.vocabulary, (_ROWS, _TOKENS), generator=generator)
     return TrainingSetup(
-        model=model, optimizer=optimizer, loss=lambda: model(input_ids=tokens, labels=tokens).loss
+        model=model, optimizer=stepper, loss=lambda: model(input_ids=tokens, labels=tokens).loss
     )
 
 

@@ -158,7 +158,7 @@ def _losses(runs: Sequence[TrainingRun]) -> Table:
 
 def _method() -> tuple[str, ...]:
     return (
-        "Every width is trained by Adam with every learning rate, in the standard parametrization, "
+        "Every width is trained with every learning rate, in the standard parametrization, "
         "in that with the embedding's rate alone times the growth of the width, and in muP; at the "
         "base width these are the same. All networks of a seed meet the same batches.",
         "The slope of the best learning rate over the width is fitted seed by seed. It stays where "

@@ -51,6 +51,8 @@ def run_transfer(
         on_progress: Called with the share of this run that is done, and what is done now.
     """
     settings = {**asdict(training), "text": text.fingerprint, "vocabulary": text.vocabulary}
+    if training.optimizer == "adamw":
+        del settings["optimizer"]  # as older files have it
     if family is None:
         family = glu_family(vocabulary=text.vocabulary, tokens=training.tokens)
     else:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ...errors import LimitError
 from ...io import free_bytes
-from ...mup import BASE, Kind, NetworkFamily, small_network
+from ...mup import BASE, Kind, NetworkFamily, OptimizerName, Stepper, small_network
 from ...theory import check_least
 from .text import TokenRows
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.optim import Optimizer
 
 TransferJob: TypeAlias = tuple[Kind, int, float, int]  # parametrization, width, rate, seed
 KINDS: tuple[Kind, ...] = ("sp", "sp-embedding", "mup")
@@ -25,20 +24,21 @@ _EVALUATION_BATCH = 64  # rows at once
 _WARM_UP = 0.1  # of all steps
 # with 0.02, every step changed embeddings by their own size: 3.04 nats instead of 2.70 after 100
 # steps at width 64, each with the best of four learning rates and the same betas
-_EMBEDDING_STD, _BETAS = 0.3, (0.9, 0.95)
+_EMBEDDING_STD = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """Settings of training, the same for every network.
 
-    By Adam; the learning rate rises over a tenth of the steps and falls in a straight line to 0.
+    The learning rate rises over a tenth of the steps and falls in a straight line to 0.
 
     Attributes:
         steps: Steps of training.
         rows: Rows of text in a step.
         tokens: Tokens of a row.
         base: Width at which muP is the standard parametrization.
+        optimizer: See `small_network`.
 
     Raises:
         LimitError: A number is too small.
@@ -48,6 +48,7 @@ class TrainingSettings:
     rows: int = 4
     tokens: int = 64
     base: int = BASE
+    optimizer: OptimizerName = "adamw"
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("rows", 1), ("tokens", 2)):
@@ -112,12 +113,12 @@ def train_small(
     """
     started = time.perf_counter()
     kind, width, lr, seed = job
-    model, optimizer = small_network(
-        family, width, seed, lr=lr, base=training.base, kind=kind,
-        embedding_std=_EMBEDDING_STD, betas=_BETAS,
+    model, stepper = small_network(
+        family, width, seed, lr=lr, optimizer=training.optimizer, base=training.base, kind=kind,
+        embedding_std=_EMBEDDING_STD,
     )  # fmt: skip
     batches = _batches(text.train, training, seed)
-    reason = _train(model, optimizer, batches, training.steps, on_step)
+    reason = _train(model, stepper, batches, training.steps, on_step)
     loss = None if reason else _loss(model, text.held_out)
     if loss is not None and not isfinite(loss):
         loss, reason = None, "training diverged: the loss at its end is not finite"
@@ -134,7 +135,7 @@ def train_small(
 
 def _train(
     model: Any,
-    optimizer: Optimizer,
+    optimizer: Stepper,
     batches: Iterable[Tensor],
     steps: int,
     on_step: Callable[[int], None],

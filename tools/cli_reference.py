@@ -98,9 +98,10 @@ JSON_KEYS = {
     "limit converge": "cases",
     "maml": "folder report networks",
     "measure": "folder report models",
-    "mup after-prune": "kind weights multipliers attention unscaled",
-    "mup check": "model parametrization tied lr optimizer verdict steps widths margin confidence layers",
-    "mup show": "base kind weights multipliers attention unscaled",
+    "mup after-prune": "kind weights multipliers attention unscaled absorbed reasons",
+    "mup check": "model parametrization tied lr optimizer verdict steps widths margin confidence "
+    "layers",
+    "mup show": "base kind weights multipliers attention unscaled absorbed reasons",
     "mup transfer": "folder report parametrizations",
     "plan": "parent model_type hidden_size intermediate_size asked unaligned alignment "
     "parent_parameters parameters parent_bytes weight_bytes width",

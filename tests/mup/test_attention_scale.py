@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from widthwise.errors import LimitError
 from widthwise.mup import Parametrization, parametrize
+from widthwise.mup.attention_scale import head_size
 
 BASE, WIDE = 32, 128  # of 4 heads: of 8 numbers and of 32
 TO_BE = 8**-0.5 * 8 / 32  # scale of the wide network: that of the base, and 1/d from there
@@ -91,19 +92,32 @@ def test_logits_of_attention_are_scaled_by_1_over_d(family: str) -> None:
         scaled.load_state_dict(by_hand.state_dict())
         before = scaled(ids).logits
         one = parametrize(scaled, make(BASE))
-        assert len(one.attention) == 2
         assert all(value == pytest.approx(TO_BE) for value in one.attention.values())
         one = replace(one, multipliers={})  # of the head, which is another matter
         one.apply_(scaled)
         one.apply_(scaled)  # sets, and multiplies nothing twice
-        modules = dict(by_hand.named_modules())
-        for path in one.attention:
-            for view in queries(modules[path]):
+        for name, factor in absorbed(one).items():
+            scaled.get_parameter(name).mul_(factor)
+        changed = {path.rpartition(".")[0] for path in one.attention}
+        changed |= {name.rsplit(".", 3)[0] for name in absorbed(one)}
+        assert len(changed) == 2  # layers, each in one of two ways
+        assert family in ("llama", "gptj", "opt") or one.attention
+        for module in filter(head_size, by_hand.modules()):
+            for view in queries(module):
                 view *= TO_BE / 32**-0.5
         expected = by_hand(ids).logits
         # Logits up to some tens, in float32, through two layers.
         torch.testing.assert_close(scaled(ids).logits, expected, rtol=1e-3, atol=1e-3)
     assert (before - expected).abs().max() > 0.05
+
+
+def absorbed(one: Parametrization) -> dict[str, float]:
+    """What is in queries of what attention's logits are multiplied by."""
+    usual = {"hidden": -0.5, "output": -1.0}  # power of the fan-in
+    factors = {w.name: w.std / w.fan_in ** usual.get(w.role, 0.0) for w in one.weights}
+    rates = {w.name: w.adam * (w.fan_in if w.role in usual else 1.0) for w in one.weights}
+    assert rates == pytest.approx(factors)  # Adam's rates have them too
+    return {n: f for n, f in factors.items() if f != pytest.approx(1) and ".q_proj." in n}
 
 
 class Own(nn.Module):

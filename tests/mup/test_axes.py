@@ -153,4 +153,5 @@ def test_rows_that_the_model_multiplies_start_and_move_less() -> None:
 
 def test_a_head_shared_with_such_rows_makes_up_for_it() -> None:
     one = parametrize(config_of("gemma3_text", **TWICE), config_of("gemma3_text", **SIZES))
-    assert one.multipliers == {"lm_head": pytest.approx(0.5**0.5)}
+    assert one.gains == {"model.norm.weight": pytest.approx(0.5**0.5)}
+    assert not one.multipliers

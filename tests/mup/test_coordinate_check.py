@@ -67,8 +67,9 @@ def growing_heads(width: int, seed: int, *, applied: bool) -> TrainingSetup:
     one = parametrize(model, made(32), made(64))
     one.init_(model, 0.1, torch.Generator().manual_seed(seed))
     torch.nn.init.zeros_(model.lm_head.weight)
-    if applied:
-        one.apply_(model)
+    if not applied:  # undone: 1/sqrt(d) as the class has it
+        for layer in model.model.layers:
+            layer.self_attn.scaling *= (width / 32) ** 0.5
     tokens = torch.randint(101, (4, 16), generator=torch.Generator().manual_seed(0))
     return TrainingSetup(
         model=model,

@@ -191,6 +191,13 @@ def test_muon_and_adamw_share_all_parameters() -> None:
     q = found["model.layers.0.self_attn.q_proj.weight"]
     assert (q["lr"], q["weight_decay"]) == pytest.approx((0.02 / 2**0.5, 0.1 * 2**0.5))
     assert {group["adjust_lr_fn"] for group in hidden} == {"match_rms_adamw"}
+    larger = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
+    grown = wide(num_hidden_layers=6, **larger)
+    both = parametrize(grown, llama()).muon_groups(grown, lr=1.0, adjust_lr_fn="match_rms_adamw")
+    rates = {n.split(".")[-2]: g["lr"] for n, g in settings_by_name(grown, both).items()}
+    assert rates["k_proj"] == pytest.approx(0.5**0.5)
+    assert rates["q_proj"] == pytest.approx(0.5)  # and that of the logits within
+    assert rates["o_proj"] == pytest.approx(0.5 * 0.5**0.5)  # and that of twice the layers
     unclamped = one.muon_groups(model, lr=0.02, adjust_lr_fn="spectral_unclamped")
     assert {group["lr"] for group in unclamped} == {0.02}
     with pytest.raises(LimitError, match="adjust_lr_fn must be one of original, match_rms_adamw"):

@@ -16,7 +16,6 @@ from ..mup import (
     config_at,
     coordinate_check,
     different_settings,
-    forward_notes,
     glu_family,
     parametrize,
     small_start,
@@ -237,7 +236,7 @@ def after_prune(child: str, dense: str) -> None:
 
 def _print_notes(result: Parametrization) -> None:
     console = table_console()
-    for line in forward_notes(result.multipliers, result.attention, result.unscaled):
+    for line in result.notes:
         print_wrapped(console, line)
 
 

@@ -2,9 +2,10 @@
 
 from .apply import initial_stds
 from .coordinate_check import CoordinateCheck, Stepper, TrainingSetup, coordinate_check
-from .listing import forward_notes, trained_table, weights_table
+from .from_shapes import parametrize
+from .listing import trained_table, weights_table
 from .model_widths import NetworkFamily, config_at, different_settings
-from .parametrization import Parametrization, parametrize
+from .parametrization import Parametrization
 from .scaling import AskedRole, Kind, ParameterScaling
 from .small_network import (
     BASE,
@@ -29,7 +30,6 @@ __all__ = [
     "config_at",
     "coordinate_check",
     "different_settings",
-    "forward_notes",
     "glu_family",
     "initial_stds",
     "parametrize",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import LimitError
 from .attention_scale import find_scale
+from .module_source import starts_at_zero
 from .scaling import ParameterScaling
 from .shapes import named_modules, named_parameters
 
@@ -69,6 +70,17 @@ def draw_(
         if base.get(weight.name):
             deviation = base[weight.name] * weight.std
             torch.nn.init.normal_(parameters[weight.name], std=deviation, generator=generator)
+
+
+def start_gains_(model: nn.Module, gains: Mapping[str, float]) -> None:
+    """Set gains to what they start at; those that 1 is added to, to as much less."""
+    import torch
+
+    modules, parameters = named_modules(model), named_parameters(model)
+    with torch.no_grad():
+        for name, start in gains.items():
+            one = float(starts_at_zero(modules[name.rpartition(".")[0]]))
+            parameters[name].fill_(start - one)
 
 
 def scale_inputs_(model: nn.Module, multipliers: Mapping[str, float]) -> None:

@@ -8,8 +8,8 @@ too, and others, as the head's and the logits of attention, do not grow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -43,11 +43,14 @@ class TrainingSetup:
         model: Network without dropout or other randomness.
         optimizer: Optimizer of its parameters.
         loss: Function that runs the model, always on the same examples, and returns the loss.
+        absorbed: Multipliers within parameters, by name (`Parametrization.absorbed`), which the
+            outputs of their modules are divided by.
     """
 
     model: nn.Module
     optimizer: Stepper
     loss: Callable[[], Tensor]
+    absorbed: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -197,16 +200,17 @@ def _train(start: TrainingSetup, steps: int, width: int) -> dict[str, _Moved]:
             loss = start.loss()
             if step < steps:
                 loss.backward()  # type: ignore[no-untyped-call]
+        within = {name.rpartition(".")[0]: by for name, by in start.absorbed.items()}
+        when = f"at width {width} in {steps} steps"
         return {
-            layer: _moved(layer, before[layer], output, f"at width {width} in {steps} steps")
+            layer: _moved(layer, before[layer], output, when, within.get(layer, 1.0))
             for layer, output in outputs.items()
         }
 
 
-def _moved(layer: str, before: Tensor, after: Tensor, when: str) -> _Moved:
-    size, change = (
-        float(each.double().square().mean().sqrt()) for each in (before, after - before)
-    )
+def _moved(layer: str, before: Tensor, after: Tensor, when: str, within: float) -> _Moved:
+    both = before, after - before
+    size, change = (float(each.double().square().mean().sqrt()) / within for each in both)
     if not np.isfinite(change):
         raise LimitError(
             f"what {layer} computes must stay finite; {when} it did not: take a lower learning rate"

@@ -70,13 +70,20 @@ def muon_groups(
     lr: float,
     weight_decay: float,
     adjustment: Adjustment,
-    is_standard: bool,
+    absorbed: Mapping[str, float] | None,
 ) -> list[dict[str, Any]]:
-    """Groups of the hidden matrices; see `Parametrization.muon_groups`."""
+    """Groups of the hidden matrices; see `Parametrization.muon_groups`.
+
+    Args:
+        absorbed: Multipliers within parameters; None in the standard parametrization, which has the
+            same rate for all.
+    """
     check_rate(lr)
     groups: dict[float, dict[str, Any]] = {}
     for weight in filter(is_for_muon, weights):
-        factor = 1.0 if is_standard else muon_factor(weight, adjustment)
+        factor = 1.0
+        if absorbed is not None:
+            factor = muon_factor(weight, adjustment) * absorbed.get(weight.name, 1.0)
         fresh = {
             "params": [],
             "lr": lr * factor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from ..stats import grouped
 from .scaling import ParameterScaling
@@ -19,7 +20,7 @@ def rows(weights: Sequence[ParameterScaling]) -> list[tuple[str, ...]]:
 
     Layers that are alike in everything share one.
 
-    >>> from .parametrization import parametrize
+    >>> from .from_shapes import parametrize
     >>> base = {f"layers.{i}.weight": (8, 8) for i in range(3)}
     >>> rows(parametrize({name: (16, 16) for name in base}, base).weights)
     [('layers.*.weight', '8 x 8', '16 x 16', 'hidden', 'x 0.7071', 'x 0.5', 'x 1', 'x 0.5', 'x 2')]
@@ -33,21 +34,15 @@ def rows(weights: Sequence[ParameterScaling]) -> list[tuple[str, ...]]:
     return table
 
 
-def listing(
-    weights: Sequence[ParameterScaling],
-    multipliers: Mapping[str, float],
-    attention: Mapping[str, float],
-    *,
-    unscaled: Mapping[str, float] | None = None,
-) -> str:
-    """The table as text, and under it the lines of `forward_notes`, whose arguments these are."""
+def listing(weights: Sequence[ParameterScaling], notes: Sequence[str]) -> str:
+    """The table as text, and notes under it."""
     table = (HEADER, *rows(weights))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in table
     ]
-    return "\n".join([*lines, *forward_notes(multipliers, attention, unscaled or {})])
+    return "\n".join([*lines, *notes])
 
 
 def trained_table(
@@ -66,24 +61,37 @@ def weights_table(
     return HEADER, rows(weights)
 
 
-def forward_notes(
-    multipliers: Mapping[str, float], attention: Mapping[str, float], unscaled: Mapping[str, float]
-) -> list[str]:
-    """Lines on the multipliers and scales of the forward pass.
+class _Noted(Protocol):
+    """What notes are made of; see `Parametrization`."""
 
-    Args:
-        multipliers: Multipliers of the inputs of modules.
-        attention: Scale of each attention module.
-        unscaled: Factors of attention modules whose scale was not found.
-    """
-    lines = [f"input of {path} x {by:.4g}" for path, by in multipliers.items()]
-    scales = dict.fromkeys((name_pattern(path), scale) for path, scale in attention.items())
-    lines += [f"attention scale of {path} = {scale:.4g}" for path, scale in scales]
-    missing = dict.fromkeys((name_pattern(path), by) for path, by in unscaled.items())
+    @property
+    def multipliers(self) -> Mapping[str, float]: ...
+    @property
+    def attention(self) -> Mapping[str, float]: ...
+    @property
+    def unscaled(self) -> Mapping[str, float]: ...
+    @property
+    def gains(self) -> Mapping[str, float]: ...
+    @property
+    def reasons(self) -> Mapping[str, str]: ...
+
+
+def forward_notes(of: _Noted) -> list[str]:
+    """Lines on what starts elsewhere or is multiplied in the forward pass."""
+    lines = [f"{name} starts at {by:.4g}" for name, by in _alike(of.gains)]
+    lines += [f"input of {path} x {by:.4g}" for path, by in of.multipliers.items()]
+    lines += [f"attention scale of {path} = {scale:.4g}" for path, scale in _alike(of.attention)]
+    reasons = dict.fromkeys((name_pattern(path), why) for path, why in of.reasons.items())
+    lines += [f"  {path} needs apply_, since {why}" for path, why in reasons]
     return lines + [
         f"attention scale of {path} was not found: it must be that of the base x {by:.4g} (1/d)"
-        for path, by in missing
+        for path, by in _alike(of.unscaled)
     ]
+
+
+def _alike(numbers: Mapping[str, float]) -> dict[tuple[str, float], None]:
+    """Each name without the number of its layer, and its number, once."""
+    return dict.fromkeys((name_pattern(name), by) for name, by in numbers.items())
 
 
 def name_pattern(name: str) -> str:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @lru_cache(maxsize=256)
@@ -19,3 +23,9 @@ def source_of(kind: Any) -> str:
         except (OSError, TypeError):  # made while running
             continue
     return "\n".join(texts)
+
+
+def starts_at_zero(module: nn.Module) -> bool:
+    """Whether a norm multiplies by 1 + its weight, as Gemma's do."""
+    kind: Any = type(module)
+    return re.search(r"1(?:\.0)? \+ self\.weight", source_of(kind)) is not None

@@ -6,11 +6,11 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import LimitError
 from ..io import from_plain
-from .apply import draw_, scale_inputs_, scale_logits_
+from .apply import draw_, scale_inputs_, scale_logits_, start_gains_
 from .groups import (
     Adjustment,
     Optimizer,
@@ -20,9 +20,9 @@ from .groups import (
     own_groups,
     split_groups,
 )
-from .listing import listing, name_pattern
-from .scaling import AskedRole, Kind, ParameterScaling, compare
-from .shapes import Shapes, named_parameters, read_shapes
+from .listing import forward_notes, listing, name_pattern
+from .scaling import Kind, ParameterScaling
+from .shapes import named_parameters
 
 if TYPE_CHECKING:
     import torch
@@ -41,10 +41,13 @@ class Parametrization:
         kind: `mup`, or, to compare with, `sp`, the standard parametrization, or `sp-embedding`, the
             same with Adam's learning rate of tables times the growth of the width.
         weights: Every parameter with its factors.
-        multipliers: Factors of the inputs of heads that share the weight of an embedding; no other
-            modules need one.
-        attention: Scales of the logits of attention modules whose heads grow.
+        multipliers: Factors of the inputs of heads that share the weight of an embedding, where the
+            gain of the norm before cannot take them.
+        attention: Scales of the logits of attention modules whose heads grow, where the projection
+            of queries cannot take what they change by.
         unscaled: Factors, from the base width, of such modules whose scale was not found.
+        absorbed: The multiplier within each parameter that has one.
+        reasons: Why multipliers and scales are not in a parameter, by module.
     """
 
     kind: Kind
@@ -52,6 +55,8 @@ class Parametrization:
     multipliers: Mapping[str, float]
     attention: Mapping[str, float]
     unscaled: Mapping[str, float] = field(default_factory=dict, metadata={"added_later": True})
+    absorbed: Mapping[str, float] = field(default_factory=dict, metadata={"added_later": True})
+    reasons: Mapping[str, str] = field(default_factory=dict, metadata={"added_later": True})
 
     def groups(
         self,
@@ -132,7 +137,7 @@ class Parametrization:
             lr=lr,
             weight_decay=weight_decay,
             adjustment=adjust_lr_fn,
-            is_standard=self.kind != "mup",
+            absorbed=self.absorbed if self.kind == "mup" else None,
         )
 
     def split_groups(
@@ -167,6 +172,8 @@ class Parametrization:
     ) -> None:
         """Draw initial weights anew: normal, the deviation of the base width times the factor.
 
+        Gains that are among `gains` are set to what they start at.
+
         Args:
             model: Network, not yet sharded.
             std: Deviation of all parameters of two and more dimensions (`initializer_range` of a
@@ -178,13 +185,14 @@ class Parametrization:
                 or the model is not that of this parametrization.
         """
         draw_(self._parameters(model, whole=True), self.weights, std, generator)
+        start_gains_(model, self.gains)
 
     def apply_(self, model: nn.Module) -> None:
         """Set the scales of attention and the multipliers of heads in a model.
 
         Calling it again changes nothing. Neither is part of a state dict: call it on every model
         that the weights are loaded into. Pickling keeps both. Where `multipliers` and `attention`
-        are empty it does nothing.
+        are empty it does nothing: what is trained is then a plain checkpoint.
 
         Raises:
             LimitError: A module is not there, or the scale of attention whose heads grow was not
@@ -222,7 +230,18 @@ class Parametrization:
 
     def __str__(self) -> str:
         """The table of `listing`."""
-        return listing(self.weights, self.multipliers, self.attention, unscaled=self.unscaled)
+        return listing(self.weights, self.notes)
+
+    @property
+    def gains(self) -> dict[str, float]:
+        """What gains of norms start at, in place of 1."""
+        gains = {w.name for w in self.weights if w.is_vector and w.name.endswith("weight")}
+        return {name: by for name, by in self.absorbed.items() if name in gains}
+
+    @property
+    def notes(self) -> list[str]:
+        """Lines on what is not a factor of a parameter."""
+        return forward_notes(self)
 
     def _parameters(self, model: nn.Module, *, whole: bool = False) -> dict[str, nn.Parameter]:
         """Parameters by name, checked to be those of this parametrization.
@@ -245,89 +264,3 @@ class Parametrization:
                     f"was made for; got {shape}"
                 )
         return parameters
-
-
-def parametrize(
-    model: Any,
-    base: Any,
-    delta: Any = None,
-    *,
-    kind: Kind = "mup",
-    roles: Mapping[str, AskedRole] | None = None,
-) -> Parametrization:
-    """The parametrization by which the settings of a base width suit a network of another.
-
-    Dimensions that differ between `base` and `delta` grow; without a delta, those that differ
-    between `base` and the model. At the base width muP is the standard parametrization. Where the
-    weights of embedding and head are shared, the head needs a multiplier, and attention whose heads
-    grow another scale (1/d in place of 1/sqrt(d)): see `Parametrization.apply_`.
-
-    Args:
-        model: Module, also on the meta device, config of transformers, or mapping from names to
-            shapes.
-        base: Network at the width that settings are known for, as any of these.
-        delta: Network at a third width.
-        kind: `mup`, `sp` or `sp-embedding`; see `Parametrization`.
-        roles: Roles of parameters that grow, by patterns of their names (`*.pos_embed`), where the
-            module does not say them: `input`, `hidden`, `output` or `vector`.
-
-    Raises:
-        LimitError: Networks differ in more than widths or not at all, something grows that muP has
-            no rule for, or of which nothing says what it does, or a role is none or fits no name.
-
-    Source: arXiv 2203.03466, Table 3, Table 8 where weights are shared, and Definition 4.1.
-
-    Example:
-        >>> base = {"up.weight": (8, 3), "mid.weight": (8, 8), "head.weight": (5, 8)}
-        >>> wide = {"up.weight": (32, 3), "mid.weight": (32, 32), "head.weight": (5, 32)}
-        >>> [(w.role, w.std, w.adam) for w in parametrize(wide, base).weights]
-        [('input', 1.0, 1.0), ('hidden', 0.5, 0.25), ('output', 0.25, 0.25)]
-    """
-    if kind not in get_args(Kind):
-        raise LimitError(f"kind must be one of {', '.join(get_args(Kind))}; got {kind!r}")
-    here, at_base = read_shapes(model, "the model"), read_shapes(base, "base")
-    at_delta = here if delta is None else read_shapes(delta, "delta")
-    weights = compare(here, at_base, at_delta, kind, roles or {})
-    if kind != "mup":
-        return Parametrization(kind=kind, weights=weights, multipliers={}, attention={})
-    return Parametrization(
-        kind=kind,
-        weights=weights,
-        multipliers=_multipliers(here, weights),
-        attention=_scales(here, at_base),
-        unscaled=_unscaled(here, at_base),
-    )
-
-
-def _multipliers(model: Shapes, weights: tuple[ParameterScaling, ...]) -> dict[str, float]:
-    """1 over the growth of an embedding, for heads that share it.
-
-    Where rows of the embedding are multiplied by a scale, their deviation is smaller by the same,
-    which the head makes up for.
-    """
-    wider = {weight.name: weight for weight in weights if weight.role != "fixed"}
-    return {
-        path: 1 / (wider[name].fan_out * wider[name].adam)
-        for path, name in model.heads.items()
-        if name in wider
-    }
-
-
-def _scales(model: Shapes, base: Shapes) -> dict[str, float]:
-    """The base's scale times the ratio of its heads to the model's, where heads grow."""
-    both = {path: base.attention[path] for path in model.attention if path in base.attention}
-    return {
-        path: scale * head / model.attention[path][1]
-        for path, (scale, head) in both.items()
-        if head != model.attention[path][1]
-    }
-
-
-def _unscaled(model: Shapes, base: Shapes) -> dict[str, float]:
-    """Ratios of the base's heads to the model's, where the scale of attention cannot be set."""
-    sizes = {**base.fixed, **{path: head for path, (_, head) in base.attention.items()}}
-    return {
-        path: sizes[path] / head
-        for path, head in model.fixed.items()
-        if sizes.get(path, head) != head
-    }

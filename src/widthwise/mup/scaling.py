@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
@@ -45,6 +45,23 @@ class ParameterScaling:
     sgd: float
     eps: float = field(default=1.0, metadata={"added_later": True})
 
+    def absorbing(self, factor: float) -> ParameterScaling:
+        """The same with a multiplier of the forward pass in it (TP4b, Lemma J.1).
+
+        What was `factor` times the parameter is then the parameter: exact for every optimizer.
+        """
+        return replace(
+            self,
+            std=self.std * factor,
+            adam=self.adam * factor,
+            sgd=self.sgd * factor**2,
+            eps=self.eps / factor,
+        )
+
+    def with_eps(self, eps: float) -> ParameterScaling:
+        """The same with another factor of Adam's epsilon."""
+        return replace(self, eps=eps)
+
     @property
     def is_vector(self) -> bool:
         """Whether it is a gain, a bias or the like, which weight decay usually leaves out."""
@@ -52,12 +69,19 @@ class ParameterScaling:
 
 
 def compare(
-    model: Shapes, base: Shapes, delta: Shapes, kind: Kind, roles: Mapping[str, AskedRole]
+    model: Shapes,
+    base: Shapes,
+    delta: Shapes,
+    kind: Kind,
+    roles: Mapping[str, AskedRole],
+    *,
+    is_deeper: bool = False,
 ) -> tuple[ParameterScaling, ...]:
     """All parameters of the model, each beside that of the base.
 
     Args:
         roles: Roles of parameters that grow, by patterns of their names; the last that fits counts.
+        is_deeper: Whether the model has more layers than the base, so that widths may be the same.
 
     Raises:
         LimitError: Their names or numbers of dimensions differ, nothing grows, a size differs that
@@ -85,7 +109,7 @@ def compare(
                 std=std / scale, adam=adam / scale, sgd=sgd / scale**2, eps=eps * scale,
             )
         )  # fmt: skip
-    if all(weight.role == "fixed" for weight in weights):
+    if not is_deeper and all(weight.role == "fixed" for weight in weights):
         raise LimitError(
             "base must differ in width from delta, or from the model where there is no delta, for "
             "it to be seen what grows; all shapes are the same"

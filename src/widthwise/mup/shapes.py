@@ -30,6 +30,7 @@ class Shapes:
         fixed: Size of a head of the other attention modules.
         embedding_scales: What embeddings multiply their rows by, by the name of the weight, where
             it is not 1; None where it cannot be read.
+        module: The network itself, without wrappers; None of a mapping.
     """
 
     sizes: Mapping[str, tuple[int, ...]]
@@ -39,6 +40,7 @@ class Shapes:
     attention: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     fixed: Mapping[str, int] = field(default_factory=dict)
     embedding_scales: Mapping[str, float | None] = field(default_factory=dict)
+    module: Any = field(default=None, compare=False, repr=False)
 
 
 def read_shapes(source: Any, what: str) -> Shapes:
@@ -153,6 +155,7 @@ def _module_shapes(model: nn.Module) -> Shapes:
         attention=scaled,
         fixed=fixed,
         embedding_scales=scales,
+        module=plain_module(model),
     )
 
 

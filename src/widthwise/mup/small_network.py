@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from .apply import initial_stds
 from .coordinate_check import Stepper, TrainingSetup
+from .from_shapes import parametrize
 from .model_widths import NetworkFamily
-from .parametrization import Parametrization, parametrize
+from .parametrization import Parametrization
 from .scaling import Kind
 
 if TYPE_CHECKING:
@@ -38,6 +40,15 @@ class _Both:
     def zero_grad(self) -> None:
         for part in self._parts:
             part.zero_grad()
+
+
+@dataclass(frozen=True)
+class SmallNetwork:
+    """A small network with what trains it."""
+
+    model: Any
+    optimizer: Stepper
+    parametrization: Parametrization
 
 
 def glu_family(
@@ -91,8 +102,8 @@ def small_network(
     kind: Kind = "mup",
     optimizer: OptimizerName = "adamw",
     embedding_std: float = _EMBEDDING_STD,
-) -> tuple[Any, Stepper]:
-    """The network, and an optimizer with the learning rates of its parametrization.
+) -> SmallNetwork:
+    """A network, and an optimizer with the learning rates of its parametrization.
 
     The head starts at 0, so that muP and the standard parametrization differ in learning rates
     alone, but for a head that is tied.
@@ -128,9 +139,10 @@ def small_network(
     groups = parametrization.groups(model, lr=lr, eps=1e-15, beside_muon=is_muon)
     adamw = torch.optim.AdamW(groups, betas=_BETAS)
     if not is_muon:
-        return model, adamw
+        return SmallNetwork(model, adamw, parametrization)
     hidden = parametrization.muon_groups(model, lr=lr, adjust_lr_fn="match_rms_adamw")
-    return model, _Both((torch.optim.Muon(hidden), adamw))
+    both = _Both((torch.optim.Muon(hidden), adamw))
+    return SmallNetwork(model, both, parametrization)
 
 
 def small_start(
@@ -151,11 +163,14 @@ def small_start(
     """
     import torch
 
-    model, stepper = small_network(family, width, seed, lr=lr, kind=kind, optimizer=optimizer)
+    found = small_network(family, width, seed, lr=lr, kind=kind, optimizer=optimizer)
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(family.vocabulary, (_ROWS, _TOKENS), generator=generator)
     return TrainingSetup(
-        model=model, optimizer=stepper, loss=lambda: model(input_ids=tokens, labels=tokens).loss
+        model=found.model,
+        optimizer=found.optimizer,
+        loss=lambda: found.model(input_ids=tokens, labels=tokens).loss,
+        absorbed=found.parametrization.absorbed,
     )
 
 

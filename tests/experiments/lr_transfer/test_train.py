@@ -30,9 +30,11 @@ def test_at_the_base_width_both_parametrizations_are_the_same_network(text: Toke
 
 def test_twice_the_width_halves_the_rates_of_hidden_weights_and_heads_in_mup_only() -> None:
     for kind, by in (("mup", 0.5), ("sp", 1.0)):
-        model, optimizer = small_network(FAMILY, 32, 0, lr=0.1, base=16, kind=kind)
-        rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-        for name, parameter in model.named_parameters():
+        network = small_network(FAMILY, 32, 0, lr=0.1, base=16, kind=kind)
+        rates = {
+            id(p): group["lr"] for group in network.optimizer.param_groups for p in group["params"]
+        }
+        for name, parameter in network.model.named_parameters():
             scaled = parameter.ndim > 1 and "embed" not in name
             assert rates[id(parameter)] == pytest.approx(0.1 * by if scaled else 0.1), name
 

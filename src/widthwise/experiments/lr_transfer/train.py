@@ -113,13 +113,13 @@ def train_small(
     """
     started = time.perf_counter()
     kind, width, lr, seed = job
-    model, stepper = small_network(
+    network = small_network(
         family, width, seed, lr=lr, optimizer=training.optimizer, base=training.base, kind=kind,
         embedding_std=_EMBEDDING_STD,
     )  # fmt: skip
     batches = _batches(text.train, training, seed)
-    reason = _train(model, stepper, batches, training.steps, on_step)
-    loss = None if reason else _loss(model, text.held_out)
+    reason = _train(network.model, network.optimizer, batches, training.steps, on_step)
+    loss = None if reason else _loss(network.model, text.held_out)
     if loss is not None and not isfinite(loss):
         loss, reason = None, "training diverged: the loss at its end is not finite"
     return TrainingRun(

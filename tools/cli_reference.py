@@ -99,8 +99,8 @@ JSON_KEYS = {
     "maml": "folder report networks",
     "measure": "folder report models",
     "mup after-prune": "kind weights multipliers attention unscaled absorbed reasons",
-    "mup check": "model parametrization tied lr optimizer verdict steps widths margin confidence "
-    "layers",
+    "mup check": "model parametrization tied lr optimizer verdict steps axis widths margin "
+    "confidence layers",
     "mup show": "base kind weights multipliers attention unscaled absorbed reasons",
     "mup transfer": "folder report parametrizations",
     "plan": "parent model_type hidden_size intermediate_size asked unaligned alignment "

@@ -42,7 +42,7 @@ def test_the_check_says_a_verdict_of_every_layer(tmp_path: Path) -> None:
     result = run("check", *QUICK, "--json", "-o", picture)
     assert result.exit_code == 0, result.output
     found = printed_json("mup check", result)
-    assert (found["widths"], found["steps"], len(found["layers"])) == ([32, 64], 3, 23)
+    assert (found["widths"], found["steps"], len(found["layers"])) == ([32, 64], 3, 25)
     assert {one["verdict"] for one in found["layers"]} <= {"pass", "fail", "undecided"}
     assert found["verdict"] in ("pass", "undecided")
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -55,6 +55,19 @@ def test_the_check_says_a_verdict_of_every_layer(tmp_path: Path) -> None:
     titles = [line for line in lines if line.startswith("How ")]
     assert titles == ["How far outputs of layers moved in 3 steps", "How large they were before"]
     assert len([line for line in lines if line.split()[0:1] == ["model.norm"]]) == 2
+
+
+def test_depths_are_compared_at_one_width(tmp_path: Path) -> None:
+    out = tmp_path / "depth.png"
+    result = run("check", "--widths", "32", "--depths", "2,3", "--seeds", 2, "--json", "-o", out)
+    assert result.exit_code == 0, result.output
+    found = printed_json("mup check", result)
+    assert (found["axis"], found["widths"]) == ("depth", [2, 3])
+    assert "at all depths?" in (tmp_path / "depth.html").read_text()
+    lines = run("check", "--widths", "32", "--depths", "2,3", "--seeds", 2).stdout.splitlines()
+    assert lines[1].split()[:3] == ["layer", "L=2", "L=3"]
+    assert "two numbers above 0" in run("check", "--depths", "2").stderr
+    assert "must be at least 2; got 1" in run("check", "--depths", "1,2").stderr
 
 
 def test_what_is_undecided_says_what_would_decide_it() -> None:

@@ -31,6 +31,12 @@ def test_everything_that_is_in_proportion_follows() -> None:
     assert config_at(hf.GPT2Config(), 64).n_head * 12 == hf.GPT2Config().n_head
 
 
+def test_another_depth_has_lists_of_its_length() -> None:
+    config = hf.Qwen3NextConfig()
+    narrow = config_at(config, config.hidden_size, {"num_hidden_layers": 8})
+    assert narrow.layer_types == config.layer_types[:8]
+
+
 def test_heads_get_smaller_where_their_number_cannot() -> None:
     narrow = config_at(llama(head_dim=16), 48, {"num_key_value_heads": 4})
     assert (narrow.num_attention_heads, narrow.num_key_value_heads) == (6, 4)  # as stated

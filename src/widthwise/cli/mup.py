@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..mup import (
     AskedRole,
     CoordinateCheck,
     Parametrization,
+    TrainingSetup,
     config_at,
     coordinate_check,
     different_settings,
@@ -30,6 +32,7 @@ from .mup_models import (
     family_options,
     model_config,
     optimizer_option,
+    parse_depths,
     parse_sizes,
     role_option,
     take_family,
@@ -102,6 +105,12 @@ def show(model: str, base: dict[str, int], roles: dict[str, AskedRole]) -> None:
     default="64,128,256,512",
     help="Widths in ascending order, multiples of 16, at least two.",
 )
+@list_option(
+    "--depths",
+    callback=parse_depths,
+    help="Numbers of layers to compare instead of widths, all at the first of --widths; the first "
+    "is the base.",
+)
 @click.option("--tied", is_flag=True, help="Let embedding and head share a weight, without MODEL.")
 @family_options
 @click.option("--lr", default=0.01, help="Learning rate at the base width, 32.")
@@ -146,13 +155,21 @@ def check(
     hush_transformers()
     tied, model = network.pop("tied"), network["model"]
     family = take_family(network, widths) or glu_family(tied=tied)
+    depths = network.pop("depths")
+    family = replace(family, layers=depths[0]) if depths else family
+
+    def start(size: int, seed: int) -> TrainingSetup:
+        deep, width = (family.deep(size), widths[0]) if depths else (family, size)
+        return small_start(deep, width, seed, **network)
+
     with progress_bar(NOTHING_KEPT) as bar:
         result = coordinate_check(
-            lambda width, seed: small_start(family, width, seed, **network),
-            widths=widths,
+            start,
+            widths=depths or widths,
             seeds=seeds,
             steps=steps,
             seed=seed,
+            axis="depth" if depths else "width",
             progress=lambda share: bar.update(share, "training networks"),
         )
     if out is not None:
@@ -179,6 +196,7 @@ def _coordinates_as_json(result: CoordinateCheck) -> dict[str, Any]:
     return {
         "verdict": result.overall_verdict,
         "steps": result.steps,
+        "axis": result.axis,
         "widths": list(result.changes[0].widths),
         "margin": result.margin,
         "confidence": result.confidence,
@@ -201,7 +219,8 @@ def _print_coordinates(result: CoordinateCheck) -> None:
     from ..experiments.coordinate_check import check_rows, start_rows
 
     console = table_console()
-    header = ["layer", *(f"n={width}" for width in result.changes[0].widths), "slope", "verdict"]
+    letter, sizes = "n" if result.axis == "width" else "L", result.changes[0].widths
+    header = ["layer", *(f"{letter}={size}" for size in sizes), "slope", "verdict"]
     title = f"How far outputs of layers moved in {result.steps} steps"
     print_titled(console, title, header, check_rows(result))
     print_titled(console, "\nHow large they were before", header, start_rows(result))

@@ -12,7 +12,7 @@ from ..arch import language_config
 from ..cut.checkpoint import read_json, resolve_model
 from ..errors import LimitError
 from ..mup import AskedRole, NetworkFamily, glu_family
-from .options import parse_names
+from .options import parse_ints, parse_names
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -27,6 +27,16 @@ def _pairs(value: str | None, example: str) -> dict[str, str]:
             raise click.BadParameter(f"{part!r} must look like {example}")
         pairs[name.strip()] = given.strip()
     return pairs
+
+
+def parse_depths(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[int, ...]:
+    """Numbers of layers; () where none are given. The first and the last layer are compared."""
+    depths = parse_ints(context, parameter, value) if value else ()
+    if depths and min(depths) < 2:
+        raise click.BadParameter(f"numbers of layers must be at least 2; got {min(depths)}")
+    return depths
 
 
 def parse_sizes(

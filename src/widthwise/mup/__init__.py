@@ -1,14 +1,13 @@
 """Maximal update parametrization: the settings of a network that change with its width."""
 
 from .apply import initial_stds
-from .coordinate_check import CoordinateCheck, Stepper, TrainingSetup, coordinate_check
+from .coordinate_check import Axis, CoordinateCheck, Stepper, TrainingSetup, coordinate_check
 from .from_shapes import parametrize
 from .listing import trained_table, weights_table
-from .model_widths import NetworkFamily, config_at, different_settings
+from .model_widths import BASE, NetworkFamily, config_at, different_settings
 from .parametrization import Parametrization
 from .scaling import AskedRole, Kind, ParameterScaling
 from .small_network import (
-    BASE,
     OptimizerName,
     glu_family,
     small_network,
@@ -19,6 +18,7 @@ from .small_network import (
 __all__ = [
     "BASE",
     "AskedRole",
+    "Axis",
     "CoordinateCheck",
     "Kind",
     "NetworkFamily",

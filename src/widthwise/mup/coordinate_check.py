@@ -21,6 +21,7 @@ from .recorded import recorded_outputs
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+Axis = Literal["width", "depth"]
 Verdict = Literal["pass", "fail", "undecided"]
 
 
@@ -45,12 +46,15 @@ class TrainingSetup:
         loss: Function that runs the model, always on the same examples, and returns the loss.
         absorbed: Multipliers within parameters, by name (`Parametrization.absorbed`), which the
             outputs of their modules are divided by.
+        shown: Name under which a layer is compared with those of other networks; None where it has
+            no like.
     """
 
     model: nn.Module
     optimizer: Stepper
     loss: Callable[[], Tensor]
     absorbed: Mapping[str, float] = field(default_factory=dict)
+    shown: Callable[[str], str | None] = str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,6 +69,7 @@ class CoordinateCheck:
         starts: Root mean square of each layer's output before training; None for outputs of 0, as
             of heads that start at 0. Empty where it was not looked at.
         widening: Whether each layer's output gets wider with the network.
+        axis: What grows: `width`, or `depth`, the number of layers.
     """
 
     layers: tuple[str, ...]
@@ -73,6 +78,7 @@ class CoordinateCheck:
     margin: float
     starts: tuple[PowerLawFit | None, ...] = ()
     widening: tuple[bool, ...] = ()
+    axis: Axis = "width"
 
     @property
     def confidence(self) -> float:
@@ -123,19 +129,21 @@ def coordinate_check(
     seeds: int,
     steps: int = 3,
     seed: int = 0,
-    margin: float = MARGIN,
+    axis: Axis = "width",
     progress: Callable[[float], None] = lambda _: None,
 ) -> CoordinateCheck:
     """Train a few steps at several widths, and fit the sizes and changes of each layer's output.
 
-    Layers are the modules that have parameters themselves and return one tensor, and what every
-    softmax is given: the logits of attention. Every network has a different seed.
+    Layers are the modules that have parameters themselves and return one tensor, members of lists
+    that do, whose outputs are the residual stream, and what every softmax is given: the logits of
+    attention. Every network has a different seed.
 
     Args:
         start: Function from a width and a seed to a network.
         widths: At least two widths, ascending.
         seeds: Networks at each width, at least two, with consecutive seeds from `seed` on.
         steps: Steps of training, at least 1.
+        axis: What grows: with `depth`, numbers of layers are given as widths.
         progress: Called with the share of networks that are trained, 0 to 1.
 
     Raises:
@@ -145,15 +153,13 @@ def coordinate_check(
     Cost: steps + 1 passes of every network, and all outputs of one network twice in memory.
     """
     check_widths(widths, seeds)
-    if steps < 1 or not 0 < margin < np.inf:
-        raise LimitError(
-            f"steps must be at least 1 and the margin above 0; got {steps} and {margin}"
-        )
+    if steps < 1:
+        raise LimitError(f"steps must be at least 1; got {steps}")
     runs: list[list[dict[str, _Moved]]] = []
     for i, width in enumerate(widths):
         runs.append([])
         for j in range(seeds):
-            found = _train(start(width, seed + i * seeds + j), steps, width)
+            found = _train(start(width, seed + i * seeds + j), steps, f"at {axis} {width}")
             if different := set(found) ^ set(runs[0][0] if runs[0] else found):
                 raise LimitError(
                     f"networks must have the same layers; {min(different)} is not in all"
@@ -165,9 +171,10 @@ def coordinate_check(
         layers=layers,
         steps=steps,
         changes=tuple(fit_rate(widths, _table(runs, layer, "change")) for layer in layers),
-        margin=margin,
+        margin=MARGIN,
         starts=tuple(_fitted_start(widths, _table(runs, layer, "start")) for layer in layers),
         widening=tuple(runs[0][0][layer].last < runs[-1][0][layer].last for layer in layers),
+        axis=axis,
     )
 
 
@@ -189,7 +196,7 @@ def _fitted_start(widths: Sequence[int], sizes: Array) -> PowerLawFit | None:
     return fit_rate(widths, sizes) if sizes.all() else None
 
 
-def _train(start: TrainingSetup, steps: int, width: int) -> dict[str, _Moved]:
+def _train(start: TrainingSetup, steps: int, where: str) -> dict[str, _Moved]:
     """Sizes of each layer's output before, and its change after the last step."""
     with recorded_outputs(start.model) as outputs:
         start.loss().backward()  # type: ignore[no-untyped-call]
@@ -201,10 +208,11 @@ def _train(start: TrainingSetup, steps: int, width: int) -> dict[str, _Moved]:
             if step < steps:
                 loss.backward()  # type: ignore[no-untyped-call]
         within = {name.rpartition(".")[0]: by for name, by in start.absorbed.items()}
-        when = f"at width {width} in {steps} steps"
+        when = f"{where} in {steps} steps"
         return {
-            layer: _moved(layer, before[layer], output, when, within.get(layer, 1.0))
+            shown: _moved(layer, before[layer], output, when, within.get(layer, 1.0))
             for layer, output in outputs.items()
+            if (shown := start.shown(layer)) is not None
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from .scaling import AskedRole
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-HEAD = 8  # of small networks
+BASE, HEAD = 32, 8  # of small networks
 _HEADS = (
     *("num_attention_heads", "swa_num_attention_heads", "n_head", "num_heads", "n_heads"),
     *("decoder_attention_heads", "encoder_attention_heads", "attention_heads"),
@@ -69,6 +69,7 @@ def config_at(
         if _is_size(settings[key]) and key not in given and key not in changes:
             changes[key] = _whole(key, settings[key] * ratio)
     changes |= {key: size for key, size in _heads_at(settings, ratio).items() if key not in given}
+    changes |= _shortened(settings, given)
     return _rebuilt(config, {**settings, **changes, **given})
 
 
@@ -97,6 +98,8 @@ class NetworkFamily:
         vocabulary: Number of different tokens.
         stated: Settings that are to be these instead.
         roles: See `parametrize`.
+        base: Width at which muP is the standard parametrization.
+        base_layers: Number of layers at which it is; None for `layers`.
     """
 
     config: PretrainedConfig
@@ -104,6 +107,18 @@ class NetworkFamily:
     vocabulary: int = 64
     stated: Mapping[str, int] = field(default_factory=dict)
     roles: Mapping[str, AskedRole] = field(default_factory=dict)
+    base: int = BASE
+    base_layers: int | None = None
+
+    def deep(self, layers: int) -> NetworkFamily:
+        """The same with another number of layers, and those of the base."""
+        return replace(self, layers=layers, base_layers=self.base_layers or self.layers)
+
+    @property
+    def bases(self) -> tuple[PretrainedConfig, PretrainedConfig]:
+        """The config of the base, and that of twice its width."""
+        family = replace(self, layers=self.base_layers or self.layers)
+        return family.at(self.base), family.at(2 * self.base)
 
     def at(self, width: int) -> PretrainedConfig:
         """The config with a hidden size.
@@ -184,6 +199,14 @@ def _heads_at(settings: Mapping[str, Any], ratio: Fraction) -> dict[str, int]:
         return {key: int(size * ratio) for key, size in numbers.items()}
     sizes = {key: settings[key] for key in _HEAD_SIZES if _is_size(settings.get(key))}
     return {key: _whole(key, size * ratio) for key, size in sizes.items()}
+
+
+def _shortened(settings: Mapping[str, Any], given: Mapping[str, int]) -> dict[str, Any]:
+    """Lists with an entry a layer, where another number of layers is stated."""
+    layers = next((given[key] for key in _LAYERS if key in given), None)
+    whole = next((settings[key] for key in _LAYERS if key in settings), None)
+    lists = {k: v for k, v in settings.items() if isinstance(v, list) and len(v) == whole}
+    return {} if layers is None else {key: value[:layers] for key, value in lists.items()}
 
 
 def _is_size(value: object) -> bool:

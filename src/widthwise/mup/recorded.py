@@ -21,22 +21,27 @@ _MASKED = -1e4  # logits at and below it are those of tokens that are not looked
 def recorded_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     """The latest output of every layer as the model runs, and what every softmax in it is given.
 
-    Layers are the modules that have parameters themselves and return one tensor. Logits are named
-    by the module that computes them: `layers.0.self_attn (logits)`. Those that masks leave out are
-    not among them. torch's own `MultiheadAttention` and kernels of other libraries hide theirs.
+    Layers are the modules that have parameters themselves and return one tensor, and members of
+    a `ModuleList` that do: their outputs are the residual stream.
+
+    Logits are named by the module that computes them: `layers.0.self_attn (logits)`. Those that
+    masks leave out are not among them. torch's own `MultiheadAttention` and kernels of other
+    libraries hide theirs.
     """
     import torch
 
     outputs: dict[str, Tensor] = {}
     running: list[str] = []
+    modules = named_modules(model)
 
     def enter(path: str, *_: object) -> None:
         running.append(path)
 
     def leave(path: str, module: nn.Module, _: object, output: object) -> None:
         running.pop()
-        has_parameters = next(module.parameters(recurse=False), None) is not None
-        if has_parameters and isinstance(output, torch.Tensor):
+        is_layer = isinstance(modules.get(path.rpartition(".")[0]), torch.nn.ModuleList)
+        is_layer |= next(module.parameters(recurse=False), None) is not None
+        if is_layer and isinstance(output, torch.Tensor):
             outputs[path] = output.detach().clone()
 
     def told(logits: Tensor) -> None:
@@ -44,7 +49,7 @@ def recorded_outputs(model: nn.Module) -> Iterator[dict[str, Tensor]]:
         outputs[f"{path} (logits)"] = logits.detach().clone()
 
     with ExitStack() as stack:
-        for path, module in named_modules(model).items():
+        for path, module in modules.items():
             stack.enter_context(module.register_forward_pre_hook(partial(enter, path)))
             stack.enter_context(module.register_forward_hook(partial(leave, path)))
         stack.enter_context(_logits_told(told))

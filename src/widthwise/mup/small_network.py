@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from .apply import initial_stds
 from .coordinate_check import Stepper, TrainingSetup
 from .from_shapes import parametrize
-from .model_widths import NetworkFamily
+from .model_widths import BASE, NetworkFamily
 from .parametrization import Parametrization
 from .scaling import Kind
 
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 OptimizerName = Literal["adamw", "muon"]
-BASE = 32
 _VOCABULARY, _ROWS, _TOKENS = 64, 4, 32
 _STD, _EMBEDDING_STD = 0.1, 0.02  # at the width BASE
+_STREAM_STD = 0.5  # of embeddings in networks of several depths: what layers add gets less
 _BETAS = (0.9, 0.95)
+_LAYER = re.compile(r"\.(\d+)(?=\.|$)")
 
 
 class _Both:
@@ -78,18 +81,16 @@ def glu_family(
 
 
 def small_parametrization(
-    family: NetworkFamily, width: int, *, base: int = BASE, kind: Kind = "mup"
+    family: NetworkFamily, width: int, *, kind: Kind = "mup"
 ) -> Parametrization:
     """The parametrization of a network of a family.
 
     Args:
         family: What it is one of.
         width: Its hidden size.
-        base: Width at which muP is the standard parametrization.
         kind: See `parametrize`.
     """
-    configs = (family.at(size) for size in (width, base, 2 * base))
-    return parametrize(*configs, kind=kind, roles=family.roles)
+    return parametrize(family.at(width), *family.bases, kind=kind, roles=family.roles)
 
 
 def small_network(
@@ -98,7 +99,6 @@ def small_network(
     seed: int,
     *,
     lr: float,
-    base: int = BASE,
     kind: Kind = "mup",
     optimizer: OptimizerName = "adamw",
     embedding_std: float = _EMBEDDING_STD,
@@ -109,7 +109,7 @@ def small_network(
     alone, but for a head that is tied.
 
     Args:
-        family, width, base, kind: See `small_parametrization`.
+        family, width, kind: See `small_parametrization`.
         seed: Seed of the weights.
         lr: Learning rate at the base width.
         optimizer: `adamw`, or `muon`, whose steps of hidden matrices are made as large as AdamW's
@@ -123,12 +123,12 @@ def small_network(
     from transformers import AutoModelForCausalLM
 
     config = family.at(width)
-    parametrization = small_parametrization(family, width, base=base, kind=kind)
+    parametrization = small_parametrization(family, width, kind=kind)
     with torch.random.fork_rng(devices=[]):  # its weights are replaced
         torch.manual_seed(seed)
         build: Any = AutoModelForCausalLM.from_config
         model = build(config, dtype=torch.float32)
-    stds = _stds(model, parametrization, base, embedding_std)
+    stds = _stds(model, parametrization, family.base, embedding_std)
     parametrization.init_(model, stds, torch.Generator().manual_seed(seed))
     head = model.get_output_embeddings()
     if head is not None and head.weight is not model.get_input_embeddings().weight:
@@ -159,11 +159,20 @@ def small_start(
     Args:
         family, width, kind, optimizer: See `small_network`.
         seed: Seed of the weights; the tokens are always the same.
-        lr: Learning rate at the base width, 32.
+        lr: Learning rate at the base width.
     """
     import torch
 
-    found = small_network(family, width, seed, lr=lr, kind=kind, optimizer=optimizer)
+    is_deep = family.base_layers is not None
+    found = small_network(
+        family,
+        width,
+        seed,
+        lr=lr,
+        kind=kind,
+        optimizer=optimizer,
+        embedding_std=_STREAM_STD if is_deep else _EMBEDDING_STD,
+    )
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(family.vocabulary, (_ROWS, _TOKENS), generator=generator)
     return TrainingSetup(
@@ -171,7 +180,27 @@ def small_start(
         optimizer=found.optimizer,
         loss=lambda: found.model(input_ids=tokens, labels=tokens).loss,
         absorbed=found.parametrization.absorbed,
+        shown=_with_ends(family),
     )
+
+
+def _with_ends(family: NetworkFamily) -> Callable[[str], str | None]:
+    """Names of layers that are alike in networks of all depths.
+
+    The stream as the last layer leaves it, and what is outside the layers: within them a place is
+    another share of the depth in each network.
+    """
+    if family.base_layers is None:
+        return str
+
+    def shown(name: str) -> str | None:
+        found = _LAYER.search(name)
+        if found is None:
+            return name
+        is_stream = found.end() == len(name) and int(found[1]) == family.layers - 1
+        return f"{name[: found.start(1)]}last" if is_stream else None
+
+    return shown
 
 
 def _stds(

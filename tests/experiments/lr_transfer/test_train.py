@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 
 import pytest
@@ -30,7 +31,7 @@ def test_at_the_base_width_both_parametrizations_are_the_same_network(text: Toke
 
 def test_twice_the_width_halves_the_rates_of_hidden_weights_and_heads_in_mup_only() -> None:
     for kind, by in (("mup", 0.5), ("sp", 1.0)):
-        network = small_network(FAMILY, 32, 0, lr=0.1, base=16, kind=kind)
+        network = small_network(replace(FAMILY, base=16), 32, 0, lr=0.1, kind=kind)
         rates = {
             id(p): group["lr"] for group in network.optimizer.param_groups for p in group["params"]
         }

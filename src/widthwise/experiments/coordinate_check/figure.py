@@ -52,7 +52,7 @@ def draw_coordinates(check: CoordinateCheck, title: str) -> Figure:
     seeds = check.changes[0].runs.shape[1]
     note = (
         f"Change of each layer's output after {check.steps} steps (open: its size before them), "
-        f"{seeds} networks at each width. All intervals together hold with 95 %."
+        f"{seeds} networks at each {check.axis}. All intervals together hold with 95 %."
     )
     heights = (1 - 0.3 / height, 1 - 0.55 / height)
     write_head(figure, f"{title}: {check.overall_verdict}", note, heights)
@@ -78,7 +78,7 @@ def _slopes(axes: Axes, check: CoordinateCheck) -> None:
     low, high = axes.get_xlim()
     axes.set_xlim(min(low, -0.6), max(high, 0.6))
     below = f"slope; the band to {check.margin:g} passes"
-    style_axes(axes, "slope over the width, with its interval", below, grid=False)
+    style_axes(axes, f"slope over the {check.axis}, with its interval", below, grid=False)
     for place, label in enumerate(axes.get_yticklabels()):
         label.set_color(_color(place))
 
@@ -93,8 +93,9 @@ def _sizes(axes: Axes, check: CoordinateCheck) -> None:
         axes.plot(x, rate.sizes, marker, color=color, ms=4.5, mew=0)
     axes.set_yscale("log")
     mark_widths(axes, check.changes[0].widths)
-    title = "size over the width, one line a layer, by its number"
-    style_axes(axes, title, "width n (both scales log)")
+    title = f"size over the {check.axis}, one line a layer, by its number"
+    below = "width n" if check.axis == "width" else "number of layers"
+    style_axes(axes, title, f"{below} (both scales log)")
     axes.set_ylabel("root mean square change of the output", color=MUTED)
 
 

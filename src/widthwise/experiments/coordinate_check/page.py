@@ -28,7 +28,7 @@ def check_page(path: Path) -> Page:
     (title, check), settings = kept[-1]
     rates = check.changes
     return Page(
-        title="Does every layer move alike at all widths?",
+        title=f"Does every layer move alike at all {check.axis}s?",
         byline=f"{title} · {counted(len(check.layers), 'layer')} · {rates[0].runs.shape[1]} "
         "networks at each width",
         answer=_check_answer(title, check),
@@ -38,8 +38,9 @@ def check_page(path: Path) -> Page:
             _tables(check),
             method=(
                 f"How far the output of every layer moves in {counted(check.steps, 'step')} of "
-                "training, fitted as a power of the width. A layer passes where the interval of "
-                f"its slope is within {check.margin:g} of 0, and fails where all of it is beyond.",
+                f"training, fitted as a power of the {check.axis}. A layer passes where the "
+                f"interval of its slope is within {check.margin:g} of 0, and fails where all of it "
+                "is beyond.",
                 "Sizes before the first step are fitted too, where they are not 0. They pass by "
                 "the same margin. Outputs that do not get wider with the network, as those of the "
                 "head and the logits of attention, may also shrink.",
@@ -108,7 +109,8 @@ def _row(
 
 
 def _tables(check: CoordinateCheck) -> tuple[Table, ...]:
-    header = ["layer", *(f"n = {width:,}" for width in check.changes[0].widths)]
+    letter = "n" if check.axis == "width" else "L"
+    header = ["layer", *(f"{letter} = {width:,}" for width in check.changes[0].widths)]
     header += ["slope, 95 % interval of all", "verdict"]
     about = "Root mean square change, geometric means."
     tables = [

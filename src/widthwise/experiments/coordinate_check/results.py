@@ -8,7 +8,7 @@ from typing import Any
 
 from ... import __version__
 from ...io import from_plain
-from ...mup import CoordinateCheck
+from ...mup import Axis, CoordinateCheck
 from ...runs import result_format
 from ..power_laws import Runs, fitted_again, plain_runs
 
@@ -25,6 +25,7 @@ class CoordinatesLine:
     changes: tuple[Runs, ...]
     starts: tuple[Runs | None, ...] = field(default=(), metadata={"added_later": True})
     widening: tuple[bool, ...] = field(default=(), metadata={"added_later": True})
+    axis: Axis = field(default="width", metadata={"added_later": True})
 
 
 def coordinates_line(
@@ -40,6 +41,7 @@ def coordinates_line(
         changes=tuple(map(plain_runs, result.changes)),
         starts=tuple(None if start is None else plain_runs(start) for start in result.starts),
         widening=result.widening,
+        axis=result.axis,
     )
     settings = {"learning_rate": lr, "first_seed": seed, "widthwise": __version__}
     return {**asdict(line), "settings": settings}
@@ -59,6 +61,7 @@ def _coordinates(fields: dict[str, Any]) -> tuple[str, CoordinateCheck]:
         margin=line.margin,
         starts=tuple(None if runs is None else fitted_again(widths, runs) for runs in line.starts),
         widening=line.widening,
+        axis=line.axis,
     )
 
 

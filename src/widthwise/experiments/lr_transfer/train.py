@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -114,9 +114,14 @@ def train_small(
     started = time.perf_counter()
     kind, width, lr, seed = job
     network = small_network(
-        family, width, seed, lr=lr, optimizer=training.optimizer, base=training.base, kind=kind,
+        replace(family, base=training.base),
+        width,
+        seed,
+        lr=lr,
+        kind=kind,
+        optimizer=training.optimizer,
         embedding_std=_EMBEDDING_STD,
-    )  # fmt: skip
+    )
     batches = _batches(text.train, training, seed)
     reason = _train(network.model, network.optimizer, batches, training.steps, on_step)
     loss = None if reason else _loss(network.model, text.held_out)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import transformers as hf
 from click.testing import CliRunner, Result
 from json_results import printed_json
 from short_text import save_short_text
@@ -171,6 +172,8 @@ def test_runs_that_diverge_are_lines_and_nothing_is_claimed(file: Path, tmp_path
         ),
         (["--seeds", "1"], 2, "--seeds"),
         (["--optimizer", "sgd"], 2, "--optimizer"),
+        (["--depths", "2"], 1, "must be a depth for each width; got 1"),
+        (["--depths", "1,2"], 2, "must be at least 2; got 1"),
         (["--tokenizer", ""], 1, "a model must be named"),
     ],
 )
@@ -188,3 +191,15 @@ def test_text_and_folders_that_are_not_there(file: Path, tmp_path: Path) -> None
     assert (missing.exit_code, "no such file or folder" in missing.stderr) == (1, True)
     blocked = run(file, file / "out", *FAST)
     assert (blocked.exit_code, "cannot be written" in blocked.stderr) == (1, True)
+
+
+def test_networks_of_a_model_s_kind_get_deeper_with_the_width(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(hf.Qwen3Config().to_dict()))
+    words = [*FAST, "--model", tmp_path / "config.json", "--depths", "2,3", "--optimizer", "muon"]
+    result = run(file, tmp_path / "out", *words)
+    assert result.exit_code == 0, result.output
+    settings = {json.dumps(line["settings"], sort_keys=True) for line in lines(tmp_path / "out")}
+    (found,) = map(json.loads, settings)
+    assert (found["model"], found["optimizer"]) == ("qwen3", "muon")
+    assert found["depths"] == [[16, 2], [32, 3]]
+    assert "small qwen3 networks of 2, 3 layers" in (tmp_path / "out/report.html").read_text()

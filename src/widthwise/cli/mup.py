@@ -79,7 +79,8 @@ def show(model: str, base: dict[str, int], roles: dict[str, AskedRole]) -> None:
     narrow = config_at(config, base.get("hidden_size", config.hidden_size), base)
     result = parametrize(config, narrow, roles=roles)
     if wants_json():
-        print_json({"base": different_settings(narrow, config), **json.loads(result.to_json())})
+        values = {**json.loads(result.to_json()), "patterns": result.patterns()}
+        print_json({"base": different_settings(narrow, config), **values})
         return
     sizes = ", ".join(
         f"{name} {there:,} of {here:,}"

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import LimitError
 from ..runs import RESULTS
 from ..stats import estimate_text
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
 from .json_output import json_option, print_json, wants_json, without
-from .mup_models import family_options, optimizer_option, take_family
+from .mup_models import family_options, optimizer_option, parse_depths, take_family
 from .options import MODEL, list_option, out_option, parse_ints, parse_names
 from .progress_bar import progress_bar
 from .save_pages import save_page
@@ -102,6 +103,12 @@ def _rate(text: str, whole: str) -> float:
     "widthwise-transfer",
     "Folder for results.jsonl, transfer.png and report.html; what is there is not run again.",
 )
+@list_option(
+    "--depths",
+    callback=parse_depths,
+    help="Numbers of layers, one for each of --widths; the first is the base's. Default: the same "
+    "for all.",
+)
 @click.option(
     "--model",
     type=MODEL,
@@ -145,6 +152,7 @@ def transfer(
 
     check_grid(widths, rates, seeds)
     family = take_family(settings, widths)
+    settings["depths"] = _paired(widths, settings["depths"])
     training = TrainingSettings(**settings, base=widths[0])
     click.get_current_context().with_resource(FORMAT.folder(out).held())
     most = training.steps * training.rows
@@ -161,6 +169,13 @@ def transfer(
     save_page(out / RESULTS)
     if wants_json():
         print_json({"folder": out, "report": out / "report.html", **_values(shifts)})
+
+
+def _paired(widths: tuple[int, ...], depths: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Each width with its number of layers; () where none are given."""
+    if depths and len(depths) != len(widths):
+        raise LimitError(f"there must be a depth for each width; got {len(depths)}")
+    return tuple(zip(widths, depths, strict=False))
 
 
 def _values(shifts: Sequence[OptimumShift]) -> dict[str, Any]:
@@ -193,10 +208,11 @@ def _about(
     """What was trained, in a line."""
     from ..experiments.lr_transfer import networks
 
+    deep = f" of {', '.join(str(n) for _, n in training.depths)} layers" * bool(training.depths)
     times = training.steps * training.rows / len(text.train)
     over = f", gone through {times:.1f} times" if times > 1 else ""
     return (
-        f"{networks(family)} on {Path(text.source).name}: {training.steps} steps of "
+        f"{networks(family)}{deep} on {Path(text.source).name}: {training.steps} steps of "
         f"{training.rows} x {training.tokens} tokens{over}; {seeds} seeds, whose single runs are "
         "faint; 95 % intervals over seeds."
     )

@@ -21,6 +21,7 @@ from .groups import (
     split_groups,
 )
 from .listing import forward_notes, listing, name_pattern
+from .patterns import PatternMultipliers, patterns_of
 from .scaling import Kind, ParameterScaling
 from .shapes import named_parameters
 
@@ -139,6 +140,18 @@ class Parametrization:
             adjustment=adjust_lr_fn,
             absorbed=self.absorbed if self.kind == "mup" else None,
         )
+
+    def patterns(self, *, decays_vectors: bool = False) -> list[PatternMultipliers]:
+        """AdamW's multipliers of learning rate and weight decay by patterns of names.
+
+        Regular expressions, each of whole names; every parameter is found by one. As
+        `optimizer.param_groups` of torchtitan has them, and Automodel's `param_group_overrides` by
+        other keys. Epsilon is the same for all there: it must be far below the gradients.
+
+        Args:
+            decays_vectors: Whether gains, biases and the like decay too.
+        """
+        return patterns_of(self.weights, decays_vectors=decays_vectors)
 
     def split_groups(
         self,

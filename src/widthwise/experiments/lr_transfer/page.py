@@ -44,7 +44,7 @@ def transfer_page(path: Path) -> Page:
             "A diamond with its interval is the best learning rate of a width, where known.",
             (*([_best(shifts)] if shifts else []), _losses(runs)),
             failed=[(f"{_named(run)}, seed {run.seed}", run.reason) for run in runs if run.reason],
-            method=_method(),
+            method=_method(runs, kept[0][1]),
             unknown=_unknown(whole, shifts),
             settings=(
                 seed_row(run.seed for run in runs),
@@ -56,9 +56,11 @@ def transfer_page(path: Path) -> Page:
 
 def _networks(settings: Mapping[str, Any]) -> str:
     """What was trained; of runs without a model it is the project's own network."""
-    if "model" not in settings:
+    if "model" not in settings and "depths" not in settings:
         return "GLU transformers of two layers"
-    return f"small {settings['model']} networks of {counted(settings['layers'], 'layer')}"
+    layers = [n for _, n in settings.get("depths", ())] or [settings.get("layers", 2)]
+    kind = f"{settings['model']} networks" if "model" in settings else "GLU transformers"
+    return f"small {kind} of {', '.join(map(str, layers))} layers"
 
 
 def _sentence(shift: OptimumShift) -> str:
@@ -156,11 +158,15 @@ def _losses(runs: Sequence[TrainingRun]) -> Table:
     )
 
 
-def _method() -> tuple[str, ...]:
+def _method(runs: Sequence[TrainingRun], settings: Mapping[str, Any]) -> tuple[str, ...]:
+    by = "Muon and AdamW" if settings.get("optimizer") == "muon" else "Adam"
+    third = ""
+    if any(run.kind == "sp-embedding" for run in runs):
+        third = ", in that with the embedding's rate alone times the growth of the width,"
     return (
-        "Every width is trained with every learning rate, in the standard parametrization, "
-        "in that with the embedding's rate alone times the growth of the width, and in muP; at the "
-        "base width these are the same. All networks of a seed meet the same batches.",
+        f"Every width is trained by {by} with every learning rate, in the standard parametrization"
+        f"{third} and in muP; at the base width these are the same. All networks of a seed meet "
+        "the same batches.",
         "The slope of the best learning rate over the width is fitted seed by seed. It stays where "
         f"the 95 % interval of the mean slope over seeds is within {MARGIN:g} octaves a doubling "
         "of 0, and shifts where that interval leaves 0 out.",

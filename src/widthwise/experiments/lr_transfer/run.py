@@ -51,8 +51,10 @@ def run_transfer(
         on_progress: Called with the share of this run that is done, and what is done now.
     """
     settings = {**asdict(training), "text": text.fingerprint, "vocabulary": text.vocabulary}
-    if training.optimizer == "adamw":
-        del settings["optimizer"]  # as older files have it
+    usual = TrainingSettings()
+    for name in ("optimizer", "depths"):
+        if getattr(training, name) == getattr(usual, name):
+            del settings[name]  # as older files have it
     if family is None:
         family = glu_family(vocabulary=text.vocabulary, tokens=training.tokens)
     else:
@@ -83,7 +85,7 @@ def run_transfer(
 def networks(family: NetworkFamily | None) -> str:
     """What is trained, for people."""
     if family is None:
-        return "GLU transformers of two layers"
+        return "small GLU transformers"
     return f"small {family.config.model_type} networks"
 
 

@@ -39,6 +39,8 @@ class TrainingSettings:
         tokens: Tokens of a row.
         base: Width at which muP is the standard parametrization.
         optimizer: See `small_network`.
+        depths: Number of layers of each width, the first one that of the base; where it is empty,
+            all have those of the family.
 
     Raises:
         LimitError: A number is too small.
@@ -49,6 +51,7 @@ class TrainingSettings:
     tokens: int = 64
     base: int = BASE
     optimizer: OptimizerName = "adamw"
+    depths: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("rows", 1), ("tokens", 2)):
@@ -113,8 +116,12 @@ def train_small(
     """
     started = time.perf_counter()
     kind, width, lr, seed = job
+    family = replace(family, base=training.base)
+    if training.depths:
+        layers = dict(training.depths)
+        family = replace(family, layers=layers[training.base]).deep(layers[width])
     network = small_network(
-        replace(family, base=training.base),
+        family,
         width,
         seed,
         lr=lr,

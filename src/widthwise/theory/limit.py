@@ -72,9 +72,8 @@ def limit_from(
         return lambda start: exact
     if hidden > 1:
         raise LimitError(
-            f"the feature-learning limit of {hidden} hidden layers with {phi.name} is not to be "
-            "had: its cost grows super-exponentially with the steps (arXiv 2011.14522, Section "
-            "6). Take 1 hidden layer, the linear activation with 1 or 2, or a wide finite network"
+            f"the feature-learning limit of {hidden} hidden layers with {phi.name} is not computed "
+            "here. Take 1 hidden layer, the linear activation with 1 or 2, or a wide finite network"
         )
     averaged = quadrature_limit(task, phi, trained, nodes)
     return lambda start: averaged

@@ -19,6 +19,7 @@ from .mup_tables import (
     table_abcd,
     table_scales,
 )
+from .particles import PARTICLES, particle_limit
 from .power_law import MARGIN, NEAR, PowerLawFit, check_widths, fit_rate
 from .presets import ADAM, SGD, mfp, mup, mup_adam, named, ntp, ntp_adam, sp, sp_adam, up
 from .region_figure import draw_region
@@ -29,6 +30,7 @@ __all__ = [
     "ADAM",
     "MARGIN",
     "NEAR",
+    "PARTICLES",
     "SGD",
     "TABLES",
     "Abc",
@@ -66,6 +68,7 @@ __all__ = [
     "named",
     "ntp",
     "ntp_adam",
+    "particle_limit",
     "power",
     "sp",
     "sp_adam",

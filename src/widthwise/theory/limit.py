@@ -15,6 +15,7 @@ from .activations import Activation
 from .classify import classify, size_exponents
 from .kernels import kernel_descent, kernels
 from .linear import linear_limit
+from .particles import PARTICLES, particle_limit
 from .quadrature import NODES, TrainedLayers, quadrature_limit
 from .toy_task import ToyTask, Trajectory
 
@@ -26,12 +27,13 @@ def limit(
     *,
     start: Trajectory | None = None,
     nodes: int = NODES,
+    particles: int = PARTICLES,
 ) -> Trajectory:
     """The trajectory of infinitely wide networks of a parametrization.
 
     In the kernel regime, gradient descent by the kernels of those layers whose training moves the
-    output. Where features are learned, one hidden layer of any activation by quadrature, and linear
-    networks of one or two hidden layers exactly.
+    output. Where features are learned, one hidden layer of any activation by quadrature, linear
+    networks of one or two hidden layers exactly, and all others by particles.
 
     Args:
         parametrization: Stable, nontrivial parametrization for SGD.
@@ -39,16 +41,22 @@ def limit(
             (a + b = 1/2 of the output layer, kernel regime); None starts from their mean, 0.
             Ignored where they vanish.
         nodes: Nodes of the quadrature.
+        particles: Draws of the Monte Carlo; see `particle_limit`.
 
     Raises:
-        LimitError: The parametrization is unstable, trivial or for Adam; or features are learned by
-            two or more hidden layers with an activation, or by three or more linear ones.
+        LimitError: The parametrization is unstable, trivial or for Adam, or the limit takes more
+            than fits.
     """
-    return limit_from(parametrization, task, phi, nodes=nodes)(start)
+    return limit_from(parametrization, task, phi, nodes=nodes, particles=particles)(start)
 
 
 def limit_from(
-    parametrization: Abc | Abcd, task: ToyTask, phi: Activation, *, nodes: int = NODES
+    parametrization: Abc | Abcd,
+    task: ToyTask,
+    phi: Activation,
+    *,
+    nodes: int = NODES,
+    particles: int = PARTICLES,
 ) -> Callable[[Trajectory | None], Trajectory]:
     """`limit` as a function of `start`, with all work done that is the same for every start."""
     if isinstance(parametrization, Abcd):
@@ -67,16 +75,13 @@ def limit_from(
     trained = TrainedLayers(
         layers=result.updated_maximally, readout_starts=bool(result.initialized_maximally)
     )
-    if phi.name == "linear":
-        exact = linear_limit(task, trained)
-        return lambda start: exact
-    if hidden > 1:
-        raise LimitError(
-            f"the feature-learning limit of {hidden} hidden layers with {phi.name} is not computed "
-            "here. Take 1 hidden layer, the linear activation with 1 or 2, or a wide finite network"
-        )
-    averaged = quadrature_limit(task, phi, trained, nodes)
-    return lambda start: averaged
+    if phi.name == "linear" and hidden <= 2:
+        found = linear_limit(task, trained)
+    elif hidden == 1:
+        found = quadrature_limit(task, phi, trained, nodes)
+    else:
+        found = particle_limit(task, phi, trained, particles=particles)
+    return lambda start: found
 
 
 def _kernel_limit(

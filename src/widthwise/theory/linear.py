@@ -51,8 +51,8 @@ def linear_limit(task: ToyTask, trained: TrainedLayers) -> Trajectory:
     hidden = len(trained.layers) - 1
     if hidden > 2:
         raise LimitError(
-            f"a deep linear limit must have at most 2 hidden layers; got {hidden}: words in "
-            "several matrices need bases that grow exponentially with the steps"
+            f"an exact linear limit must have at most 2 hidden layers; got {hidden}: words in "
+            "several matrices need bases that grow exponentially with the steps; take particles"
         )
     sizes, length = _coordinates(task, hidden)
     basis = sum(sizes) * length

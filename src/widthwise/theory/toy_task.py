@@ -73,7 +73,8 @@ class Trajectory:
         movement: Root mean square, over neurons and tests, of the change of each hidden layer's
             features in training, shape (L,); 0 of a kernel.
         error: Largest difference of an output of a limit by quadrature from that of a coarser
-            grid, which is no bound but of its order; 0 of an exact limit, None of a finite network.
+            grid, which is no bound but of its order; of a limit by particles the largest half-width
+            of a 95 % interval; 0 of an exact limit, None of a finite network.
     """
 
     outputs: Float64[Array, "times tests o"]

@@ -74,6 +74,14 @@ def test_small_networks_of_default_configs_learn(family: str) -> None:
     assert sum(p.numel() for p in setup.model.parameters()) < 300_000
 
 
+def test_configs_that_make_no_network_are_one_sentence() -> None:
+    with pytest.raises(LimitError, match="BltConfig states no hidden_size"):
+        config_at(hf.BltConfig(), 64)
+    broken = NetworkFamily(config=hf.LlamaConfig(), stated={"num_key_value_heads": 3})
+    with pytest.raises(LimitError, match="a small LlamaForCausalLM does not run"):
+        small_start(broken, 32, 0, lr=0.01).loss()
+
+
 def test_layers_of_each_kind_are_there_and_the_width_is_checked() -> None:
     config = hf.Qwen3NextConfig()
     family = NetworkFamily(config=config, layers=1)

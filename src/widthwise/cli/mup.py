@@ -19,6 +19,7 @@ from ..mup import (
     coordinate_check,
     different_settings,
     glu_family,
+    hidden_size_of,
     parametrize,
     small_start,
     trained_table,
@@ -76,7 +77,7 @@ def show(model: str, base: dict[str, int], roles: dict[str, AskedRole]) -> None:
     Example: widthwise mup show smollm2 --base hidden_size=192
     """
     config = model_config(model)
-    narrow = config_at(config, base.get("hidden_size", config.hidden_size), base)
+    narrow = config_at(config, base.get("hidden_size", hidden_size_of(config)), base)
     result = parametrize(config, narrow, roles=roles)
     if wants_json():
         values = {**json.loads(result.to_json()), "patterns": result.patterns()}

@@ -40,6 +40,18 @@ _MOST = {  # of numbers that say nothing of the width, in small networks
 }
 
 
+def hidden_size_of(config: PretrainedConfig) -> int:
+    """Size of the stream.
+
+    Raises:
+        LimitError: The config states none.
+    """
+    size = getattr(config, "hidden_size", None)
+    if not _is_size(size):
+        raise LimitError(f"{type(config).__name__} states no hidden_size")
+    return int(size)  # type: ignore[arg-type]
+
+
 def config_at(
     config: PretrainedConfig, hidden_size: int, stated: Mapping[str, int] | None = None
 ) -> PretrainedConfig:
@@ -63,7 +75,7 @@ def config_at(
         (80, 16)
     """
     settings, given = config.to_dict(), _own_names(config, stated or {})
-    ratio = Fraction(hidden_size, config.hidden_size)
+    ratio = Fraction(hidden_size, hidden_size_of(config))
     changes = {key: hidden_size for key in _stream_keys(config, settings)}
     for key in filter(is_width_key, settings):
         if _is_size(settings[key]) and key not in given and key not in changes:
@@ -161,7 +173,7 @@ class NetworkFamily:
 
     def _size(self, key: str, value: int, settings: Mapping[str, Any], width: int) -> int:
         if is_width_key(key):
-            return max(1, round(Fraction(4 * value, self.config.hidden_size))) * width // 4
+            return max(1, round(Fraction(4 * value, hidden_size_of(self.config)))) * width // 4
         if key in _HEADS:
             return width // HEAD
         if key in _GROUPS:
@@ -183,7 +195,7 @@ class NetworkFamily:
 
 def _stream_keys(config: PretrainedConfig, settings: Mapping[str, Any]) -> list[str]:
     """The hidden size, and others that state the size of the stream."""
-    size, own = config.hidden_size, _own(config, "hidden_size")
+    size, own = hidden_size_of(config), _own(config, "hidden_size")
     others = [
         key
         for key, value in settings.items()

@@ -111,8 +111,9 @@ def _model_of_config(source: Any, what: str) -> nn.Module:
         with torch.device("meta"):
             build: Any = transformers.AutoModelForCausalLM.from_config
             return cast("nn.Module", build(source))
-    except ValueError as error:
-        raise LimitError(f"{what}: no language model can be made of its config: {error}") from error
+    except Exception as error:  # classes raise errors of many kinds
+        cause = " ".join(str(error).split())
+        raise LimitError(f"{what}: no language model can be made of its config: {cause}") from error
 
 
 def _mapping_shapes(source: Mapping[str, Any], what: str) -> Shapes:

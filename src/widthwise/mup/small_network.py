@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..errors import LimitError
 from .apply import initial_stds
 from .coordinate_check import Stepper, TrainingSetup
 from .from_shapes import parametrize
@@ -15,7 +17,7 @@ from .parametrization import Parametrization
 from .scaling import Kind
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
 OptimizerName = Literal["adamw", "muon"]
@@ -178,10 +180,27 @@ def small_start(
     return TrainingSetup(
         model=found.model,
         optimizer=found.optimizer,
-        loss=lambda: found.model(input_ids=tokens, labels=tokens).loss,
+        loss=partial(_loss, found.model, tokens),
         absorbed=found.parametrization.absorbed,
         shown=_with_ends(family),
     )
+
+
+def _loss(model: Any, tokens: Tensor) -> Tensor:
+    """The loss on a batch.
+
+    Raises:
+        LimitError: The network cannot be run, as where its config does not fit together.
+    """
+    try:
+        loss: Tensor = model(input_ids=tokens, labels=tokens).loss
+    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+        cause = " ".join(str(error).split())
+        name = type(model).__name__
+        raise LimitError(
+            f"a small {name} does not run: {cause[:300]}; --set other sizes"
+        ) from error
+    return loss
 
 
 def _with_ends(family: NetworkFamily) -> Callable[[str], str | None]:

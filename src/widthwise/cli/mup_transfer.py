@@ -220,7 +220,7 @@ def _about(
 
 def _print(shifts: Sequence[OptimumShift], runs: Sequence[TrainingRun]) -> None:
     """A row a width: its best learning rate, the loss there; then what may be said."""
-    from ..experiments.lr_transfer import KIND_NAMES
+    from ..experiments.lr_transfer import KIND_NAMES, loss_sentences
 
     console = table_console()
     header = ["parametrization", "width", "log2 of the best learning rate", "lowest mean loss"]
@@ -235,8 +235,8 @@ def _print(shifts: Sequence[OptimumShift], runs: Sequence[TrainingRun]) -> None:
         print_wrapped(
             console, f"{lost} of {len(runs)} runs diverged; results.jsonl has the reasons."
         )
-    for shift in shifts:
-        print_wrapped(console, shift.sentence)
+    for sentence in (*(shift.sentence for shift in shifts), *loss_sentences(shifts)):
+        print_wrapped(console, sentence)
     print_wrapped(console, "Brackets are 95 % intervals over seeds.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, log2
 from typing import Any
 
@@ -12,6 +13,7 @@ from widthwise.errors import LimitError
 from widthwise.experiments.lr_transfer import (
     TrainingRun,
     check_grid,
+    loss_sentences,
     optimum_shifts,
 )
 
@@ -99,3 +101,32 @@ def test_nothing_is_read_from_rates_far_apart() -> None:
     found = planted(0.0, rates=(1e-9, 2.0**-5, 1e3))
     assert found.curves[0].optima == (None,) * 4
     assert found.verdict is None
+
+
+def test_losses_of_the_widest_networks_are_set_beside_those_of_mup() -> None:
+    """Paired by seeds, whose own losses drop out; nothing is said of what diverged."""
+    runs = [
+        TrainingRun(
+            kind=kind,
+            width=width,
+            lr=2.0**k,
+            seed=seed,
+            loss=(k + 5) ** 2 + 10 * seed + more + 0.001 * seed * (kind != "mup"),
+            reason=None,
+            duration_sec=0,
+        )
+        for kind, more in (("sp", 0.25), ("sp-embedding", 0.0), ("mup", 0.0))
+        for width in (64, 128)
+        for k in range(-7, -3)
+        for seed in range(3)
+    ]
+    found = loss_sentences(optimum_shifts(runs))
+    assert found == [
+        "standard at width 128: +0.251 [+0.249, +0.253] nats a token more than muP, each at its "
+        "best learning rate of those tried.",
+        "standard, faster embedding at width 128: +0.001 [-0.001, +0.003] nats a token more than "
+        "muP, each at its best learning rate of those tried.",
+    ]
+    lost = [replace(run, loss=None, reason="it") if run.kind == "sp" else run for run in runs]
+    assert len(loss_sentences(optimum_shifts(lost))) == 1
+    assert loss_sentences(optimum_shifts([run for run in runs if run.kind == "sp"])) == []

@@ -1,7 +1,7 @@
 """Transfer of the best learning rate to wider networks."""
 
 from .figure import draw_transfer
-from .optimum import LrCurve, OptimumShift, check_grid, optimum_shifts
+from .optimum import LrCurve, OptimumShift, check_grid, loss_sentences, optimum_shifts
 from .page import transfer_page
 from .results import FORMAT
 from .run import networks, run_transfer, transfer_jobs
@@ -20,6 +20,7 @@ __all__ = [
     "check_fits",
     "check_grid",
     "draw_transfer",
+    "loss_sentences",
     "networks",
     "optimum_shifts",
     "read_rows",

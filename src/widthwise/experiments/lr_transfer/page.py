@@ -14,7 +14,7 @@ from ...report import Page
 from ...stats import counted, estimate_text, grouped, mean_with_error
 from ..run_page import comparable_runs, run_sections, seed_row, setting_rows
 from .figure import draw_transfer
-from .optimum import MARGIN, OptimumShift, optimum_shifts
+from .optimum import MARGIN, OptimumShift, loss_sentences, optimum_shifts
 from .results import FORMAT
 from .train import KIND_NAMES, TrainingRun
 
@@ -37,7 +37,7 @@ def transfer_page(path: Path) -> Page:
     return Page(
         title=f"Does the best learning rate stay from width {widths[0]:,} to {widths[-1]:,}?",
         byline=f"{_networks(kept[0][1])} · {counted(len(runs), 'run')}",
-        answer=tuple(map(_sentence, shifts)) or (f"Not known yet: {reason}.",),
+        answer=(*map(_sentence, shifts), *loss_sentences(shifts)) or (f"Not known yet: {reason}.",),
         warnings=(*excluded, *unfinished),
         sections=run_sections(
             draw_transfer(shifts, note) if shifts else None,

@@ -93,8 +93,8 @@ FILES = (
     Source(
         path="transfer/results.jsonl",
         command="`widthwise mup transfer` with 16 seeds; its other options are not recorded",
-        commit="1dcc07b",
-        log="2026-11-24 · Cuts on all of both texts",
+        commit="47a5c0e",
+        log="2026-11-30 · The embedding's learning rate alone",
     ),
     Source(
         path="tinynet-search/trials.jsonl",

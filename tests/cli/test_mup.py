@@ -152,6 +152,9 @@ def test_small_networks_of_any_kind_are_checked(tmp_path: Path) -> None:
 
 def test_what_the_config_does_not_know_is_refused(tmp_path: Path) -> None:
     path = save_config(tmp_path / "config.json", hf.GPTNeoXConfig(**SIZES))
+    same = run("show", path, "--base", "hidden_size=64")
+    assert (same.exit_code, same.stdout) == (2, "")
+    assert "must state another size than the model has" in same.stderr
     for words, said in (
         (("show", path, "--base", "hidden_size=20"), "GPTNeoXConfig refuses these sizes"),
         (("show", path, "--base", "hidden_size=15"), "GPTNeoXConfig refuses these sizes"),

@@ -78,6 +78,8 @@ def show(model: str, base: dict[str, int], roles: dict[str, AskedRole]) -> None:
     """
     config = model_config(model)
     narrow = config_at(config, base.get("hidden_size", hidden_size_of(config)), base)
+    if not different_settings(narrow, config):
+        raise click.UsageError("--base must state another size than the model has.")
     result = parametrize(config, narrow, roles=roles)
     if wants_json():
         values = {**json.loads(result.to_json()), "patterns": result.patterns()}

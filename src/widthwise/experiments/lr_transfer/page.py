@@ -31,13 +31,14 @@ def transfer_page(path: Path) -> Page:
     runs = [run for run, _ in kept]
     whole, unfinished = _whole(runs)
     shifts, reason = _shifts(whole)
+    sentences = [*(shift.sentence for shift in shifts), *loss_sentences(shifts)]
     widths = sorted({run.width for run in runs})
     seeds = counted(len({run.seed for run in whole}), "seed")
     note = f"Faint: single runs of {seeds}. Intervals are 95 %, over seeds."
     return Page(
         title=f"Does the best learning rate stay from width {widths[0]:,} to {widths[-1]:,}?",
         byline=f"{_networks(kept[0][1])} · {counted(len(runs), 'run')}",
-        answer=(*map(_sentence, shifts), *loss_sentences(shifts)) or (f"Not known yet: {reason}.",),
+        answer=tuple(map(_begun, sentences)) or (f"Not known yet: {reason}.",),
         warnings=(*excluded, *unfinished),
         sections=run_sections(
             draw_transfer(shifts, note) if shifts else None,
@@ -63,9 +64,9 @@ def _networks(settings: Mapping[str, Any]) -> str:
     return f"small {kind} of {', '.join(map(str, layers))} layers"
 
 
-def _sentence(shift: OptimumShift) -> str:
-    """As a sentence begins."""
-    return shift.sentence if shift.kind == "mup" else f"S{shift.sentence[1:]}"
+def _begun(sentence: str) -> str:
+    """As a sentence begins, but for the name muP."""
+    return sentence if sentence.startswith("muP") else f"{sentence[0].upper()}{sentence[1:]}"
 
 
 def _shared(_: TrainingRun, settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -30,9 +30,8 @@ def test_a_folder_of_an_older_version_is_read(name: str) -> None:
 
 
 @pytest.mark.demo
-@pytest.mark.parametrize(
-    "name", ["study-41e98b0", pytest.param("evaluate-41e98b0", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("name", FOLDERS)
 def test_a_folder_of_an_older_version_is_gone_on_with(name: str, tmp_path: Path) -> None:
     """Nothing is measured again: only the last cell, and floors by today's rule, are added."""
     folder = shutil.copytree(KEPT / name, tmp_path / name)

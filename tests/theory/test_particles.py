@@ -72,7 +72,7 @@ def distances(hidden: int, target: Trajectory, widths: Any, seeds: int) -> np.nd
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("hidden", [2, 3])
+@pytest.mark.parametrize("hidden", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_networks_come_near_as_the_root_of_the_width(
     hidden: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,5 +91,5 @@ def _owner(name: str) -> str:
 
 
 def _layer_of(path: str) -> str:
-    """The number of the layer in a path."""
-    return next(part for part in path.split(".") if part.isdecimal())
+    """The number of the layer in a path; "" where there is none."""
+    return next((part for part in path.split(".") if part.isdecimal()), "")

@@ -241,6 +241,7 @@ def test_one_tensor_that_does_not_fit_its_type_is_said_of_one() -> None:
     assert "The rows of 2 tensors do not fill the blocks of their type; these are Q5_0" in str(two)
 
 
+@pytest.mark.long
 def test_how_far_it_is_is_told_of_each_part(dense: Path, tmp_path: Path) -> None:
     told: list[tuple[float, str]] = []
     export_gguf(

@@ -96,6 +96,7 @@ JSON_KEYS = {
     "experts_per_token widths quantization vocabulary draft_layers left_alone default_alignment "
     "counts refit healing",
     "limit converge": "cases",
+    "limit kernel": "cases",
     "maml": "folder report networks",
     "measure": "folder report models",
     "mup after-prune": "kind weights multipliers attention unscaled absorbed reasons",

@@ -184,3 +184,22 @@ def test_a_terminal_shows_how_far_all_cases_are(monkeypatch: pytest.MonkeyPatch)
     assert result.exit_code == 0, result.output
     assert "100 %" in result.stderr
     assert result.stdout.startswith("\x1b[1mDistance of outputs from the limit")
+
+
+def test_how_far_features_move_is_set_beside_the_kernel_regime(tmp_path: Path) -> None:
+    out = tmp_path / "features.png"
+    words = ("limit", "kernel", "--layers", 1, "--widths", "32,64,128", "--seeds", 3, "--steps", 4)
+    result = CliRunner().invoke(main, [*map(str, words), "-o", str(out), "--json"])
+    assert result.exit_code == 0, result.output
+    ours, kernel = printed_json("limit kernel", result)["cases"]
+    assert (ours["case"], kernel["case"]) == ("muP, tanh", "NTP, tanh")
+    moved = [step[0] for step in ours["limit_movements"]]
+    assert moved[0] == 0
+    assert moved[-1] == pytest.approx(ours["limit_movement"])
+    assert kernel["limit_movements"] == [[0.0]] * 5
+    assert kernel["expected_movement_slope"] == "-1/2"
+    assert out.read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "features.html").read_text(encoding="utf8")
+    assert "How far do features move in training?" in page
+    plain = CliRunner().invoke(main, [*map(str, words)])
+    assert plain.stdout.splitlines()[0] == "Movement of the last features in training"

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..stats import with_ends
 from ..theory import (
     Abc,
+    Activation,
     Case,
     Convergence,
     PowerLawFit,
+    ToyTask,
+    kernel_cases,
     standard_cases,
     toy,
 )
@@ -23,15 +26,43 @@ from ..theory import converge as run_case
 from .figure_options import drawing_options
 from .interrupts import NOTHING_KEPT, interruption
 from .json_output import json_option, print_json, wants_json
-from .options import is_typed, list_option, parse_ints, seed_option
+from .options import is_typed, list_option, parse_ints, seed_option, together
 from .parametrization_options import format_title, parametrization_options, parse_parametrization
 from .progress_bar import ProgressBar, progress_bar
 from .save_pages import check_beside, save_with_page
 from .tables import print_titled, print_wrapped, table_console
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 _UNDECIDED = (
     "Undecided: the interval is too wide to tell theory's slope from 0 or from those of other "
     "parametrizations; more --seeds or --widths make it narrower."
+)
+
+
+_task_options = together(
+    click.option("--activation", help="linear, tanh, relu or erf.  [default: tanh]"),
+    click.option(
+        "--lr", type=float, help="Learning rate at width 1: eta in eta n^-c.  [default: 0.5]"
+    ),
+    click.option(
+        "--steps", type=click.IntRange(1, 10_000), help="Steps of training.  [default: 12]"
+    ),
+    list_option(
+        "--widths",
+        callback=parse_ints,
+        default="64,128,256,512,1024",
+        help="Widths in ascending order, at least two.",
+    ),
+    click.option(
+        "--seeds",
+        type=click.IntRange(2, 10_000),
+        default=16,
+        help="Number of networks at each width.",
+    ),
+    seed_option("The first seed."),
+    json_option,
 )
 
 
@@ -45,23 +76,7 @@ def limit() -> None:
 
 @limit.command(short_help="Fit how fast networks come near their limit.")
 @parametrization_options(1)
-@click.option("--activation", help="linear, tanh, relu or erf.  [default: tanh]")
-@click.option("--lr", type=float, help="Learning rate at width 1: eta in eta n^-c.  [default: 0.5]")
-@click.option("--steps", type=click.IntRange(1, 10_000), help="Steps of training.  [default: 12]")
-@list_option(
-    "--widths",
-    callback=parse_ints,
-    default="64,128,256,512,1024",
-    help="Widths in ascending order, at least two.",
-)
-@click.option(
-    "--seeds",
-    type=click.IntRange(2, 10_000),
-    default=16,
-    help="Number of networks at each width.",
-)
-@seed_option("The first seed.")
-@json_option
+@_task_options
 @drawing_options(
     "Draw every run, the fits and the theory; records and page are written next to it."
 )
@@ -84,11 +99,7 @@ def converge(
     """
     check_beside(out, force, command="limit converge")
     cases = _cases(**asked)
-    results: list[Convergence] = []
-    with progress_bar(NOTHING_KEPT) as bar:
-        for case in cases:
-            done = partial(_tell, bar, case.name, len(results), len(cases))
-            results.append(run_case(case, widths=widths, seeds=seeds, seed=seed, progress=done))
+    results = _run(cases, widths, seeds, seed)
     if out is not None:
         from ..experiments.convergence import convergence_line, draw_convergence
 
@@ -98,6 +109,67 @@ def converge(
         print_json({"cases": [_as_json(result) for result in results]})
     else:
         _print(results)
+
+
+@limit.command(short_help="Draw how far features move, beside the kernel regime.")
+@click.option("--layers", type=click.IntRange(1, 100), default=2, help="Number of hidden layers.")
+@_task_options
+@drawing_options(
+    "Draw the limit's features by step and layer, and networks; records and page are written next "
+    "to it."
+)
+@interruption(NOTHING_KEPT)
+def kernel(
+    layers: int,
+    widths: tuple[int, ...],
+    seeds: int,
+    seed: int,
+    *,
+    out: Path | None,
+    force: bool,
+    **asked: Any,
+) -> None:
+    """Follow how far features move in training, in muP and in the kernel regime (NTP).
+
+    In the limit of muP they move, layer by layer; in that of NTP they stay, and a fixed kernel is
+    followed. Networks of several widths are set beside both. The task is a small one, four examples
+    in two dimensions.
+
+    Example: widthwise limit kernel --layers 3 -o features.png
+    """
+    check_beside(out, force, command="limit converge")
+    cases = kernel_cases(layers, *_asked_task(asked))
+    results = _run(cases, widths, seeds, seed)
+    if out is not None:
+        from ..experiments.convergence import convergence_line, draw_movement
+
+        lines = [convergence_line(result, seed, by_step=True) for result in results]
+        save_with_page(draw_movement(results), out, lines)
+    if wants_json():
+        print_json({"cases": [{**_as_json(r), **_moved_json(r)} for r in results]})
+    else:
+        _print_movement(results, table_console())
+
+
+def _moved_json(result: Convergence) -> dict[str, Any]:
+    moved = result.limit_movements
+    return {"limit_movements": None if moved is None else moved.tolist()}
+
+
+def _run(cases: Sequence[Case], widths: Sequence[int], seeds: int, seed: int) -> list[Convergence]:
+    """All cases, one after the other."""
+    results: list[Convergence] = []
+    with progress_bar(NOTHING_KEPT) as bar:
+        for case in cases:
+            done = partial(_tell, bar, case.name, len(results), len(cases))
+            results.append(run_case(case, widths=widths, seeds=seeds, seed=seed, progress=done))
+    return results
+
+
+def _asked_task(asked: Mapping[str, Any]) -> tuple[Activation, ToyTask]:
+    """The activation and the task that options ask for."""
+    given = {key: asked[key] for key in ("lr", "steps") if asked[key] is not None}
+    return activation_of(asked["activation"] or "tanh"), toy(**given)
 
 
 def _tell(bar: ProgressBar, name: str, before: int, cases: int, share: float) -> None:
@@ -114,12 +186,11 @@ def _cases(name: str | None, layers: int, **asked: Any) -> Sequence[Case]:
         return standard_cases()
     parametrization = parse_parametrization(name, layers, exponents)
     assert isinstance(parametrization, Abc)  # as the optimizer is SGD
-    phi = activation_of(asked["activation"] or "tanh")
-    given = {key: asked[key] for key in ("lr", "steps") if asked[key] is not None}
+    phi, task = _asked_task(asked)
     hidden = parametrization.hidden_layers
     depth = [f"{hidden} layers"] if hidden > 1 else []
     label = ", ".join([format_title(name, tuple(exponents.values())), *depth, phi.name])
-    return [Case(name=label, parametrization=parametrization, phi=phi, task=toy(**given))]
+    return [Case(name=label, parametrization=parametrization, phi=phi, task=task)]
 
 
 def _as_json(result: Convergence) -> dict[str, Any]:
@@ -165,17 +236,8 @@ def _print(results: Sequence[Convergence]) -> None:
         for result in results
     ]
     print_titled(console, "Distance of outputs from the limit", ["case", *sizes, *ends], rows)
-    rows = [
-        [
-            result.case.name,
-            *_rate_cells(result.movement, f"{result.limit_movement:.3g}"),
-            str(result.expected_movement),
-            result.movement_verdict,
-        ]
-        for result in results
-    ]
-    title = "\nMovement of the last features in training"
-    print_titled(console, title, ["case", *sizes, "limit", *ends], rows)
+    print_wrapped(console, "")
+    _print_movement(results, console)
     if any("undecided" in (result.verdict, result.movement_verdict) for result in results):
         print_wrapped(console, _UNDECIDED)
     for result in results:
@@ -185,6 +247,22 @@ def _print(results: Sequence[Convergence]) -> None:
                 f"{result.case.name}: the limit itself is known to {result.limit_error:.1g} only, "
                 "so that distances near that say nothing",
             )
+
+
+def _print_movement(results: Sequence[Convergence], console: Console) -> None:
+    sizes = [f"n={width}" for width in results[0].distance.widths]
+    ends = ["slope [95 %]", "theory", "verdict"]
+    rows = [
+        [
+            result.case.name,
+            *_rate_cells(result.movement, f"{result.limit_movement:.3g}"),
+            str(result.expected_movement),
+            result.movement_verdict,
+        ]
+        for result in results
+    ]
+    title = "Movement of the last features in training"
+    print_titled(console, title, ["case", *sizes, "limit", *ends], rows)
 
 
 def _rate_cells(rate: PowerLawFit, *limit: str) -> list[str]:

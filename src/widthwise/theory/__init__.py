@@ -3,7 +3,7 @@
 from .abc import Abc, Abcd, check_least, check_positive, exponents, faithful_abcd
 from .activations import ACTIVATIONS, Activation, Array, activation
 from .classify import Classification, classify
-from .converge import Case, Convergence, converge, standard_cases
+from .converge import Case, Convergence, converge, kernel_cases, standard_cases
 from .explain import power
 from .kernels import InfiniteKernels, kernel_descent, kernels
 from .limit import limit
@@ -59,6 +59,7 @@ __all__ = [
     "faithful_abcd",
     "fan_power",
     "fit_rate",
+    "kernel_cases",
     "kernel_descent",
     "kernels",
     "limit",

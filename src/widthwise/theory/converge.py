@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import LimitError
 from .abc import Abc
-from .activations import ACTIVATIONS, Activation
+from .activations import ACTIVATIONS, Activation, Array
 from .classify import classify, size_exponents
 from .limit import limit_from
 from .mlp import train
@@ -44,7 +44,9 @@ class Convergence:
         movement: Change of the last hidden layer's features in training.
         expected_movement: Slope of `movement` in theory, -r.
         limit_movement: Movement of the limit; 0 of a kernel.
-        limit_error: Error of a limit by quadrature; distances near it say nothing.
+        limit_error: Error of a limit by quadrature or particles; distances near it say nothing.
+        limit_movements: Movement of each hidden layer of the limit after each step, shape (steps +
+            1, L); 0 of a kernel.
     """
 
     case: Case
@@ -54,6 +56,7 @@ class Convergence:
     expected_movement: Fraction
     limit_movement: float
     limit_error: float
+    limit_movements: Array | None = None
 
     @property
     def verdict(self) -> Agreement | None:
@@ -79,6 +82,15 @@ def standard_cases() -> tuple[Case, ...]:
             task=toy(lr=0.3, steps=8),
         ),
         Case(name="NTP, tanh", parametrization=ntp(1), phi=tanh, task=toy()),
+    )
+
+
+def kernel_cases(hidden_layers: int, phi: Activation, task: ToyTask) -> tuple[Case, Case]:
+    """muP, whose features move in the limit, and the kernel regime beside it, NTP."""
+    depth = f", {hidden_layers} layers" if hidden_layers > 1 else ""
+    return tuple(  # type: ignore[return-value]
+        Case(name=f"{name}{depth}, {phi.name}", parametrization=one, phi=phi, task=task)
+        for name, one in (("muP", mup(hidden_layers)), ("NTP", ntp(hidden_layers)))
     )
 
 
@@ -125,6 +137,9 @@ def converge(
         expected_movement=-classify(parametrization).r,
         limit_movement=float(mean_limit.movement[-1]),
         limit_error=mean_limit.error or 0.0,
+        limit_movements=np.broadcast_to(
+            mean_limit.movements, (task.steps + 1, parametrization.hidden_layers)
+        ),
     )
 
 

@@ -103,7 +103,7 @@ def kernel_descent(
         error = outputs[tests + i] - task.targets[i]
         outputs = outputs - task.lr * np.outer(kernel[:, tests + i], error)
         path.append(outputs)
-    return Trajectory.from_path(path, tests, movement=np.zeros(1), error=0.0)
+    return Trajectory.from_path(path, tests, movements=np.zeros((len(path), 1)), error=0.0)
 
 
 def _next(

@@ -99,6 +99,6 @@ def _kernel_limit(
         initial = (start.outputs[0], start.fitted[0]) if random and start is not None else None
         fine, coarse = (kernel_descent(gram, task, initial) for gram in grams)
         error = float(np.abs(fine.outputs - coarse.outputs).max())
-        return replace(fine, movement=np.zeros(hidden), error=error)
+        return replace(fine, movements=np.zeros((len(fine.outputs), hidden)), error=error)
 
     return follow

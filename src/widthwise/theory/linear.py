@@ -71,7 +71,7 @@ def linear_limit(task: ToyTask, trained: TrainedLayers) -> Trajectory:
         task,
         ACTIVATIONS["linear"],
     )
-    return replace(result, movement=result.movement * sqrt(basis), error=0.0)  # sums, not means
+    return replace(result, movements=result.movements * sqrt(basis), error=0.0)  # sums, not means
 
 
 def _coordinates(task: ToyTask, hidden: int) -> tuple[tuple[int, int], int]:

@@ -67,7 +67,8 @@ def descend(
     """
     points = np.concatenate([task.tests, task.inputs])
     start, outputs = _forward(weights, multipliers, phi, points)
-    path, features = [outputs], start
+    tests = len(task.tests)
+    path, movements = [outputs], [np.zeros(len(start))]
     for step in range(task.steps):
         with np.errstate(over="ignore", invalid="ignore"):
             for layer, gradient in enumerate(
@@ -81,10 +82,9 @@ def descend(
                 f"{task.steps}: take a smaller lr, or a stable parametrization"
             )
         path.append(outputs)
-    tests = len(task.tests)
-    changes = [(new - old)[:tests] for new, old in zip(features, start, strict=True)]
-    movement = np.array([sqrt(np.square(change).mean()) for change in changes])
-    return Trajectory.from_path(path, tests, movement=movement)
+        changes = [(new - old)[:tests] for new, old in zip(features, start, strict=True)]
+        movements.append(np.array([sqrt(np.square(change).mean()) for change in changes]))
+    return Trajectory.from_path(path, tests, movements=np.stack(movements))
 
 
 def width_factors(exponents: Sequence[Fraction], width: int) -> list[float]:

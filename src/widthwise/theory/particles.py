@@ -81,7 +81,7 @@ def particle_limit(
         found[0],
         outputs=outputs.mean(axis=0),
         fitted=np.mean([one.fitted for one in found], axis=0),
-        movement=np.mean([one.movement for one in found], axis=0),
+        movements=np.mean([one.movements for one in found], axis=0),
         error=float(half.max()),
     )
 
@@ -169,16 +169,13 @@ class _Particles:
         """Follow the function through all steps."""
         task, tests = self.task, len(self.task.tests)
         start = [self._features(point, keep=True)[1] for point in task.tests]
-        path = [self._outputs()]
+        path, movements = [self._outputs(start)[0]], [np.zeros(len(self.matrices) + 1)]
         for step in range(task.steps):
             self._step(*task.example(step))
-            path.append(self._outputs())
-        end = [self._features(point, keep=False)[1] for point in task.tests]
-        changes = np.array(
-            [[b - a for a, b in zip(*pair, strict=True)] for pair in zip(start, end, strict=True)]
-        )  # by test, layer and particle
-        movement = np.sqrt(np.square(changes).mean(axis=(0, 2)))
-        return Trajectory.from_path(path, tests, movement=movement)
+            outputs, moved = self._outputs(start)
+            path.append(outputs)
+            movements.append(moved)
+        return Trajectory.from_path(path, tests, movements=np.stack(movements))
 
     def _features(self, point: Array, *, keep: bool) -> tuple[list[Array], list[Array]]:
         """What each hidden layer has before and after its activation."""
@@ -189,9 +186,16 @@ class _Particles:
             after.append(self.phi.value(before[-1]))
         return before, after
 
-    def _outputs(self) -> Array:
-        points = np.concatenate([self.task.tests, self.task.inputs])
-        return np.stack([self._output(self._features(point, keep=False)[1]) for point in points])
+    def _outputs(self, start: Sequence[Sequence[Array]]) -> tuple[Array, Array]:
+        """Outputs at all points, and how far features at the tests are from where they started."""
+        outputs, squares = [], np.zeros(len(self.matrices) + 1)
+        for place, point in enumerate(np.concatenate([self.task.tests, self.task.inputs])):
+            features = self._features(point, keep=False)[1]
+            outputs.append(self._output(features))
+            if place < len(start):
+                for layer, (new, old) in enumerate(zip(features, start[place], strict=True)):
+                    squares[layer] += np.square(new - old).mean() / len(start)
+        return np.stack(outputs), np.sqrt(squares)
 
     def _output(self, features: Sequence[Array]) -> Array:
         return np.asarray(features[-1] @ self.c / self.size)

@@ -83,7 +83,8 @@ def _on_grid(task: ToyTask, phi: Activation, trained: TrainedLayers, nodes: int)
     points = np.concatenate([task.tests, task.inputs])
     inner, outer = (task.lr * moves for moves in trained.layers)
     before = features = phi.value(u @ points.T)
-    path = [features.T @ (weights[:, None] * c)]
+    path, movements = [features.T @ (weights[:, None] * c)], [0.0]
+    tests = len(task.tests)
     for step in range(task.steps):
         x, y = task.example(step)
         h = u @ x
@@ -95,6 +96,6 @@ def _on_grid(task: ToyTask, phi: Activation, trained: TrainedLayers, nodes: int)
         )
         features = phi.value(u @ points.T)
         path.append(features.T @ (weights[:, None] * c))
-    tests = len(task.tests)
-    squares = (weights @ (features - before) ** 2)[:tests]
-    return Trajectory.from_path(path, tests, movement=np.sqrt(squares.mean(keepdims=True)))
+        squares = (weights @ (features - before) ** 2)[:tests]
+        movements.append(float(np.sqrt(squares.mean())))
+    return Trajectory.from_path(path, tests, movements=np.array(movements)[:, None])

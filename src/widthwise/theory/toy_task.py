@@ -70,8 +70,8 @@ class Trajectory:
         outputs: Outputs at the task's tests, before training and after each step, shape
             (steps + 1, tests, o).
         fitted: The same at its inputs, shape (steps + 1, examples, o).
-        movement: Root mean square, over neurons and tests, of the change of each hidden layer's
-            features in training, shape (L,); 0 of a kernel.
+        movements: Root mean square, over neurons and tests, of the change of each hidden layer's
+            features since before training, shape (steps + 1, L); 0 of a kernel.
         error: Largest difference of an output of a limit by quadrature from that of a coarser
             grid, which is no bound but of its order; of a limit by particles the largest half-width
             of a 95 % interval; 0 of an exact limit, None of a finite network.
@@ -79,17 +79,22 @@ class Trajectory:
 
     outputs: Float64[Array, "times tests o"]
     fitted: Float64[Array, "times examples o"]
-    movement: Float64[Array, " layers"]
+    movements: Float64[Array, "times layers"]
     error: float | None
+
+    @property
+    def movement(self) -> Float64[Array, " layers"]:
+        """The last of `movements`."""
+        return np.asarray(self.movements[-1])
 
     @classmethod
     def from_path(
-        cls, path: Sequence[Array], tests: int, *, movement: Array, error: float | None = None
+        cls, path: Sequence[Array], tests: int, *, movements: Array, error: float | None = None
     ) -> Trajectory:
         """The trajectory whose outputs, step by step, are at all tests and then at all inputs."""
         outputs = np.stack(path)
         return cls(
-            outputs=outputs[:, :tests], fitted=outputs[:, tests:], movement=movement, error=error
+            outputs=outputs[:, :tests], fitted=outputs[:, tests:], movements=movements, error=error
         )
 
 

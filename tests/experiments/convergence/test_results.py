@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from run_pages import report
 
 from widthwise.experiments.convergence.results import convergence_line, load_convergences
 from widthwise.io import from_plain
 from widthwise.runs import write_lines
-from widthwise.theory import converge, standard_cases
+from widthwise.theory import activation, converge, kernel_cases, standard_cases, toy
 
 
 def test_a_convergence_is_read_back_as_it_was(tmp_path: Path) -> None:
@@ -28,6 +29,21 @@ def test_a_convergence_is_read_back_as_it_was(tmp_path: Path) -> None:
         assert settings["first_seed"] == 0
 
 
+def test_movements_by_step_are_read_back_where_they_were_asked_for(tmp_path: Path) -> None:
+    found = [
+        converge(case, widths=(16, 64), seeds=2)
+        for case in kernel_cases(2, activation("linear"), toy(lr=0.3, steps=3))
+    ]
+    path = tmp_path / "cases.jsonl"
+    write_lines(path, [convergence_line(one, 0, by_step=True) for one in found])
+    for one, (again, _) in zip(found, load_convergences(path), strict=True):
+        assert again.limit_movements is not None
+        assert again.limit_movements.shape == (4, 2)
+        np.testing.assert_array_equal(again.limit_movements, one.limit_movements)
+    write_lines(path, [convergence_line(one, 0) for one in found])
+    assert all(again.limit_movements is None for again, _ in load_convergences(path))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -36,6 +52,7 @@ def test_a_convergence_is_read_back_as_it_was(tmp_path: Path) -> None:
         ({"activation": "sine"}, "an activation must be one of"),
         ({"distances": [[1.0, None], [1.0, 2.0]]}, "distances must be a finite number, not None"),
         ({"distances": [[1.0, 0.0], [1.0, 2.0]]}, "fitted to sizes above 0"),
+        ({"limit_movements": [[0.0]]}, "every step must have the movement of every layer"),
     ],
 )
 def test_damaged_cases_are_one_sentence(tmp_path: Path, change: dict[str, Any], said: str) -> None:

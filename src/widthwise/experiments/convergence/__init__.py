@@ -1,6 +1,6 @@
 """Convergence of finite networks to their limit as the width grows."""
 
-from .figure import draw_convergence
+from .figure import draw_convergence, draw_movement
 from .page import converge_page
 from .results import convergence_line
 
@@ -8,4 +8,5 @@ __all__ = [
     "converge_page",
     "convergence_line",
     "draw_convergence",
+    "draw_movement",
 ]

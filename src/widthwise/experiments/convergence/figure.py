@@ -44,6 +44,51 @@ def draw_convergence(results: Sequence[Convergence]) -> Figure:
     return figure
 
 
+def draw_movement(results: Sequence[Convergence]) -> Figure:
+    """How far features move: in the limit by step and layer, and in networks of each width.
+
+    Args:
+        results: Cases that have the movement of their limit by step.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.9), facecolor="white")
+    left, right = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.075, right=0.985, top=0.83, bottom=0.135, wspace=0.2)
+    for place, result in enumerate(results):
+        _by_step(left, result, SERIES[place % len(SERIES)][0])
+    left.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper left")
+    left.set_ylim(bottom=0, top=left.get_ylim()[1] * 1.35)  # room for the legend
+    _panel(right, [(result.case.name, result.movement) for result in results])
+    for place, result in enumerate(results):
+        if result.limit_movement > 0:
+            color = SERIES[place % len(SERIES)][0]
+            right.axhline(result.limit_movement, color=color, lw=1.2, ls=(0, (5, 3)), zorder=1)
+    style_axes(left, "in the limit, layer by layer", "step of training")
+    style_axes(right, "last layer, networks of each width", "width n (log scale)")
+    note = (
+        "Root mean square change of features since before training. Right: faint are single "
+        "networks, dashed is the limit; slopes with 95 % intervals."
+    )
+    write_head(figure, "How far do features move in training?", note, (0.945, 0.902))
+    return figure
+
+
+def _by_step(axes: Axes, result: Convergence, color: str) -> None:
+    """A line for each layer of a limit, the last one strongest; one for a kernel."""
+    moved = result.limit_movements
+    if moved is None:
+        return
+    name, layers = result.case.name, moved.shape[1]
+    if not moved.any():
+        axes.plot(np.zeros(len(moved)), color=color, lw=1.8, label=f"{name}: a kernel, none moves")
+        return
+    for layer in range(layers):
+        share, label = (layer + 1) / layers, f"{name}: layer {layer + 1}"
+        alpha = 0.35 + 0.65 * share
+        axes.plot(moved[:, layer], color=color, lw=1 + share, alpha=alpha, label=label)
+
+
 def _panel(axes: Axes, rates: Sequence[tuple[str, PowerLawFit]]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

@@ -11,7 +11,7 @@ from ...report import Page
 from ...stats import counted, with_ends
 from ...theory import MARGIN, NEAR, Convergence, PowerLawFit
 from ..run_page import run_sections, setting_rows
-from .figure import draw_convergence
+from .figure import draw_convergence, draw_movement
 from .results import load_convergences
 
 
@@ -32,14 +32,17 @@ def converge_page(path: Path) -> Page:
         }
         for result in results
     }
+    by_step = all(result.limit_movements is not None for result in results)
     return Page(
-        title="How fast do networks come near their limit?",
+        title="How far do features move in training?"
+        if by_step
+        else "How fast do networks come near their limit?",
         byline=f"{counted(len(results), 'case')} · {results[0].distance.runs.shape[1]} networks at "
         "each width",
-        answer=_converge_answer(results),
+        answer=_moved_answer(results) if by_step else _converge_answer(results),
         sections=run_sections(
-            draw_convergence(results),
-            "Dashed: the power that theory gives.",
+            draw_movement(results) if by_step else draw_convergence(results),
+            "Dashed: the limit." if by_step else "Dashed: the power that theory gives.",
             (_converge_table(results, "Distance"), _converge_table(results, "Movement")),
             n_open=2,
             method=(
@@ -76,6 +79,16 @@ def _converge_answer(results: Sequence[Convergence]) -> tuple[str, ...]:
         if names:
             sentences.append(f"{text}: {'; '.join(names)}.")
     return (" ".join(sentences),)
+
+
+def _moved_answer(results: Sequence[Convergence]) -> tuple[str, ...]:
+    """How far the last features go in each limit, and what networks do."""
+    return tuple(
+        f"{result.case.name}: the last features move by {result.limit_movement:.3g} in the limit, "
+        f"and in networks as the width to the power {_slope(result.movement)}, where theory has "
+        f"{result.expected_movement}."
+        for result in results
+    )
 
 
 def _converge_table(results: Sequence[Convergence], what: str) -> Table:

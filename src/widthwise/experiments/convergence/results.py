@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ... import __version__
 from ...io import from_plain
 from ...runs import result_format
-from ...theory import Abc, Case, Convergence, activation, toy
+from ...theory import Abc, Array, Case, Convergence, activation, toy
 from ..power_laws import Runs, fitted_again, plain_runs
 
 
@@ -32,10 +34,17 @@ class ConvergenceLine:
     expected_movement_slope: str
     limit_movement: float
     limit_error: float
+    limit_movements: Runs | None = field(default=None, metadata={"added_later": True})
 
 
-def convergence_line(result: Convergence, seed: int) -> dict[str, Any]:
-    """A case as a line of a file; `seed` is the first one."""
+def convergence_line(result: Convergence, seed: int, *, by_step: bool = False) -> dict[str, Any]:
+    """A case as a line of a file.
+
+    Args:
+        seed: The first one.
+        by_step: Whether the line has the limit's movement after each step.
+    """
+    moved = result.limit_movements if by_step else None
     case = result.case
     exponents = {n: tuple(map(str, getattr(case.parametrization, n))) for n in "abc"}
     line = ConvergenceLine(
@@ -51,6 +60,7 @@ def convergence_line(result: Convergence, seed: int) -> dict[str, Any]:
         expected_movement_slope=str(result.expected_movement),
         limit_movement=result.limit_movement,
         limit_error=result.limit_error,
+        limit_movements=None if moved is None else tuple(map(tuple, moved.tolist())),
     )
     return {**asdict(line), "settings": {"first_seed": seed, "widthwise": __version__}}
 
@@ -72,7 +82,22 @@ def _convergence(fields: dict[str, Any]) -> Convergence:
         expected_movement=Fraction(line.expected_movement_slope),
         limit_movement=line.limit_movement,
         limit_error=line.limit_error,
+        limit_movements=_movements(line),
     )
+
+
+def _movements(line: ConvergenceLine) -> Array | None:
+    """The limit's movement by step and layer.
+
+    Raises:
+        ValueError: Not every step has as many layers.
+    """
+    if line.limit_movements is None:
+        return None
+    sizes = {len(row) for row in line.limit_movements}
+    if len(line.limit_movements) != line.steps + 1 or len(sizes) != 1:
+        raise ValueError("every step must have the movement of every layer")
+    return np.array(line.limit_movements, dtype=np.float64)
 
 
 def load_convergences(path: Path) -> list[tuple[Convergence, dict[str, Any]]]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
+import lzma
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from widthwise.errors import RunError
 from widthwise.io import (
+    UNPACK_ERRORS,
     check_plain_text,
     files_in,
     holds_rows,
@@ -21,19 +26,48 @@ from widthwise.io import (
 TEXT = "It was a fine day, and they went for a walk.\n" * 4
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_text_passes_as_it_is_and_packed_by_gzip(packed: bool, tmp_path: Path) -> None:
+def zipped(*texts: str) -> bytes:
+    """An archive of a folder with files."""
+    with io.BytesIO() as file, zipfile.ZipFile(file, "w") as archive:
+        archive.mkdir("folder")
+        for number, text in enumerate(texts):
+            archive.writestr(f"folder/{number}.txt", text)
+        archive.close()
+        return file.getvalue()
+
+
+PACKED = {
+    "plain": TEXT.encode(),
+    "gzip": gzip.compress(TEXT.encode()),
+    "bzip2": bz2.compress(TEXT.encode()),
+    "xz": lzma.compress(TEXT.encode()),
+    "zip": zipped(TEXT),
+}
+
+
+@pytest.mark.parametrize("way", PACKED)
+def test_text_passes_as_it_is_and_packed(way: str, tmp_path: Path) -> None:
     file = tmp_path / "text"
-    file.write_bytes(gzip.compress(TEXT.encode()) if packed else TEXT.encode())
+    file.write_bytes(PACKED[way])
     check_plain_text(file, tables=True)
     with open_unpacked(file) as opened:
         assert opened.read() == TEXT.encode()
 
 
+@pytest.mark.parametrize("way", [way for way in PACKED if way != "plain"])
+def test_damage_is_an_error_that_readers_know(way: str, tmp_path: Path) -> None:
+    file = tmp_path / "text"
+    file.write_bytes(PACKED[way][:-9])
+    check_plain_text(file)  # said by whoever reads it
+    with pytest.raises((OSError, *UNPACK_ERRORS)):
+        open_unpacked(file).read()
+
+
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [
-        ("a", b"PK\x03\x04 and more", r"it is a zip archive .*; unpack it first"),
+        ("a", zipped(TEXT, TEXT), r"it is a zip archive of several files .*; unpack it first"),
+        ("a", gzip.compress(PACKED["xz"]), "it is packed twice, by xz at last; unpack it with"),
         ("a", b"\0" * 257 + b"ustar", "it is a tar archive; unpack it first"),
         ("a", bytes(range(256)) * 8, "it is binary data; token ids"),
         ("a.mds", TEXT.encode(), "it is a shard of MosaicML's streaming; write its text as JSON"),

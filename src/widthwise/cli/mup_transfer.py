@@ -130,11 +130,11 @@ def transfer(
 ) -> None:
     """Train small networks on TEXT with many learning rates, at several widths.
 
-    They are GLU transformers, or of the kind of --model. TEXT is a file or a folder; .gz is
-    unpacked. Each width is trained in the standard parametrization, in that with only the
-    embedding's learning rate growing with the width, and in muP; at the first width these are the
-    same. All networks of a seed get the same batches. A run that diverges is kept with its reason.
-    If it is interrupted, the same command continues it.
+    They are GLU transformers, or of the kind of --model. TEXT is a file or a folder; what is packed
+    (.gz, .bz2, .xz) is unpacked. Each width is trained in the standard parametrization, in that
+    with only the embedding's learning rate growing with the width, and in muP; at the first width
+    these are the same. All networks of a seed get the same batches. A run that diverges is kept
+    with its reason. If it is interrupted, the same command continues it.
 
     Example: widthwise mup transfer wikipedia.txt.gz --widths 32,64,128 -o my-transfer
     """

@@ -75,9 +75,9 @@ def word2vec(
 ) -> None:
     """Train word2vec (CBOW, negative sampling) in muP on TEXT, at several widths and in the limit.
 
-    TEXT is plain or .gz; words are sequences of the letters a to z. The limit takes two
-    matrices of vocabulary x vocabulary. After each epoch analogies are asked. If it is interrupted,
-    the same command continues it.
+    TEXT is plain or packed (.gz, .bz2, .xz, or .zip of one file); words are sequences of the
+    letters a to z. The limit takes two matrices of vocabulary x vocabulary. After each epoch
+    analogies are asked. If it is interrupted, the same command continues it.
 
     Example: widthwise word2vec text.gz --analogies questions-words.txt --width 64,256 --epochs 3
     """

@@ -14,7 +14,6 @@ import hashlib
 import json
 import re
 import string
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError
-from ..io import lfs_pointer, open_unpacked
+from ..io import UNPACK_ERRORS, lfs_pointer, open_unpacked
 from .documents import Row, as_dataset, text_config
 
 # Names of fields, as public data sets spell them; of several, the first counts.
@@ -190,7 +189,7 @@ def _objects(file: str, path: Path) -> Iterator[tuple[int, Row]]:
             for number, line in enumerate(opened, 1):
                 if line.strip():
                     yield number, _object(line, f"{file}, line {number}")
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, *UNPACK_ERRORS) as error:
         raise RunError(f"{file} cannot be read after line {number} ({error})") from error
 
 

@@ -16,6 +16,7 @@ from .jsonl import append_lines, read_whole_lines
 from .lock import check_system, locked
 from .memory_limit import free_bytes, limited_memory, out_of_memory, process_bytes
 from .plain_text import (
+    UNPACK_ERRORS,
     check_plain_text,
     files_in,
     holds_rows,
@@ -40,6 +41,7 @@ __all__ = [
     "DTYPE_BYTES",
     "FLOAT_DTYPES",
     "TORCH_DTYPES",
+    "UNPACK_ERRORS",
     "TensorSpec",
     "aligned",
     "append_lines",

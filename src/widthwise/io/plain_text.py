@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
+import zipfile
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..errors import RunError
 
@@ -14,7 +17,13 @@ _HEAD = 1 << 16  # bytes looked at
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\v\f\r\x1b")
 _MOST_CONTROLS = 0.01  # share of a text; random bytes have 10 %
 _LFS = b"version https://git-"
-_GZIP = b"\x1f\x8b"
+_PACKERS: tuple[tuple[bytes, Any], ...] = (
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ\x00", lzma.open),
+)
+_ZIP = b"PK\x03\x04"
+UNPACK_ERRORS = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)  # beside OSError
 _TAR = (257, b"ustar")  # where the mark of a tar archive stands
 _PACKED = "unpack it first"
 _FEWEST_LETTERS = 0.1  # of the letters and digits of a text; ids written out have none
@@ -24,10 +33,10 @@ _TOKENS = (
 )
 _FORMATS = (  # how a file begins, what it is, what to do
     (b"\x28\xb5\x2f\xfd", "packed by Zstandard", "unpack it with zstd -d"),
-    (b"PK\x03\x04", "a zip archive (also .npz, .pt and office documents are)", _PACKED),
+    (_ZIP, "a zip archive of several files (as .pt and office documents are)", _PACKED),
     (b"\x93NUMPY", "a NumPy array", _TOKENS),
-    (b"BZh", "packed by bzip2", "unpack it with bunzip2"),
-    (b"\xfd7zXZ\x00", "packed by xz", "unpack it with unxz"),
+    (b"BZh", "packed twice, by bzip2 at last", "unpack it with bunzip2"),
+    (b"\xfd7zXZ\x00", "packed twice, by xz at last", "unpack it with unxz"),
     (b"\x04\x22\x4d\x18", "packed by lz4", "unpack it with lz4 -d"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", _PACKED),
     (b"ARROW1", "an Arrow table", "write it as Parquet or JSON lines"),
@@ -47,7 +56,7 @@ _FORMATS = (  # how a file begins, what it is, what to do
 
 
 def check_plain_text(path: Path, *, tables: bool = False) -> None:
-    """Raise RunError where a file, also one packed by gzip, holds no plain text.
+    """Raise RunError where a file, also one that is packed, holds no plain text.
 
     Args:
         path: The file. One that cannot be read passes, for whoever reads it to say so.
@@ -56,7 +65,7 @@ def check_plain_text(path: Path, *, tables: bool = False) -> None:
     try:
         with open_unpacked(path) as file:
             head = file.read(_HEAD)
-    except (OSError, EOFError, zlib.error):
+    except (OSError, *UNPACK_ERRORS):
         return
     fault = _format(head) or (_table(path, head) if tables else None)
     if path.suffix.lower() == ".mds":  # which has no mark at its begin
@@ -67,10 +76,22 @@ def check_plain_text(path: Path, *, tables: bool = False) -> None:
 
 
 def open_unpacked(path: Path) -> BinaryIO:
-    """The bytes of a file, unpacked where gzip packed them."""
+    """The bytes of a file, unpacked where gzip, bzip2 or xz packed it, or zip it alone.
+
+    Damage raises one of `UNPACK_ERRORS`, or OSError, here or when it is read.
+    """
     with open(path, "rb") as file:
-        is_packed = file.read(len(_GZIP)) == _GZIP
-    return gzip.open(path, "rb") if is_packed else open(path, "rb")  # type: ignore[return-value]
+        head = file.read(8)
+    for mark, opened in _PACKERS:
+        if head.startswith(mark):
+            packed: BinaryIO = opened(path, "rb")
+            return packed
+    if head.startswith(_ZIP):
+        with zipfile.ZipFile(path) as archive:
+            names = [each for each in archive.infolist() if not each.is_dir()]
+            if len(names) == 1:
+                return archive.open(names[0])  # type: ignore[return-value]
+    return open(path, "rb")
 
 
 def lfs_pointer(path: Path, what: str = "the weights") -> str | None:

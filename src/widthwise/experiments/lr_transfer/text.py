@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import RunError
-from ...io import check_plain_text, open_unpacked
+from ...io import UNPACK_ERRORS, check_plain_text, open_unpacked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,7 +106,7 @@ def _bytes(files: Sequence[Path]) -> Iterator[bytes]:
             with open_unpacked(path) as file:
                 while piece := file.read(_PIECE):
                     yield piece
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, *UNPACK_ERRORS) as error:
             raise RunError(f"{path}: cannot be read as text: {error}") from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AssetError
-from ...io import check_plain_text, file_sha256, open_unpacked
+from ...io import UNPACK_ERRORS, check_plain_text, file_sha256, open_unpacked
 from ...stats import counted
 from ...theory import check_least
 
@@ -47,10 +46,10 @@ class Corpus:
 
 
 def load_corpus(path: Path, *, vocabulary: int | None = None, min_count: int = 5) -> Corpus:
-    """Read a text, plain or as .gz. Words are runs of the letters a to z; capitals are lowered.
+    """Read a text. Words are runs of the letters a to z; capitals are lowered.
 
     Args:
-        path: File, which is read twice, 16 MB at a time.
+        path: File, also packed (.gz, .bz2, .xz, .zip), which is read twice, 16 MB at a time.
         vocabulary: Largest vocabulary, of the most frequent words; None for all.
         min_count: Least count of a word in the vocabulary.
 
@@ -63,7 +62,7 @@ def load_corpus(path: Path, *, vocabulary: int | None = None, min_count: int = 5
         if bound is not None:
             check_least(name, bound, 1)
     if not path.is_file():
-        raise AssetError(f"there is no text at {path}; give a text file, plain or .gz")
+        raise AssetError(f"there is no text at {path}; give a text file, plain or packed")
     check_plain_text(path, tables=True)
     try:
         counter: Counter[bytes] = Counter()
@@ -78,7 +77,7 @@ def load_corpus(path: Path, *, vocabulary: int | None = None, min_count: int = 5
             )
         ids, starts = _numbers(path, {word: i for i, (word, _) in enumerate(known)})
         digest = file_sha256(path)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (*UNPACK_ERRORS, gzip.BadGzipFile) as error:
         raise AssetError(f"{path} is damaged: {error}; get it again") from error
     except OSError as error:
         raise AssetError(f"{path} cannot be read: {error}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -15,7 +14,7 @@ from typing import Any, TextIO, TypeVar
 
 from ...assets import benchmark_rows, coqa_passages, mmlu_rows
 from ...errors import RunError
-from ...io import check_plain_text, holds_rows, lfs_pointer, open_unpacked
+from ...io import UNPACK_ERRORS, check_plain_text, holds_rows, lfs_pointer, open_unpacked
 from .text_folder import SOURCES, SUFFIXES, folder_text, kind_of, source_fault
 from .text_mix import split_off
 from .text_rows import CONVERSATIONS, RowReader, is_conversation
@@ -147,7 +146,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise RunError(
             f"{path}: cannot be read as text: it is not UTF-8 (byte {wrong:#x}); save it as UTF-8"
         ) from error
-    except (OSError, EOFError, zlib.error, ValueError, ArithmeticError, RecursionError) as error:
+    except (OSError, *UNPACK_ERRORS, ValueError, ArithmeticError, RecursionError) as error:
         raise RunError(f"{path}: cannot be read as text: {error}") from error
 
 

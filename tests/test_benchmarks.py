@@ -94,7 +94,8 @@ def test_transfer_is_set_beside_theory(tmp_path: Path) -> None:
         load_script("benchmarks/transfer.py").main, [str(text), "-o", str(out)]
     )
     assert found.exit_code == 0, found.output
-    assert found.output.splitlines()[-2:] == [
+    assert found.output.splitlines()[-3:] == [
         "sp: stays, expected shifts: OFF",
+        "sp-embedding: stays, expected shifts: OFF",
         "mup: stays, expected stays: ok",
     ]

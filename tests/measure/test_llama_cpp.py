@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tiny_gguf import save_llama, write_gguf
 
 from widthwise.errors import CheckpointError, RunError
 from widthwise.measure import LlamaCpp, find_llama_cpp, llama_cpp, single_prompt, time_files
+from widthwise.measure.llama_cpp import _cause
 
 WORK = single_prompt("16x4")
 
@@ -134,6 +136,14 @@ def test_an_architecture_that_the_package_does_not_know_is_named(
     assert "unknown model architecture: 'nonesuch'" in str(cost.reason)
     assert cost.reason is not None
     assert " E " not in cost.reason
+
+
+@pytest.mark.parametrize("stamp", ["", "0.00.218.283 "])
+def test_its_words_are_shown_without_the_marks_of_its_log(stamp: str) -> None:
+    """The first lines of a log may have no time."""
+    log = f"{stamp}I loading\n{stamp}E llama_model_load: error loading model: it\n"
+    cause = _cause(subprocess.CompletedProcess([], 1, "", log))
+    assert cause.endswith("ended with 1: llama_model_load: error loading model: it")
 
 
 @pytest.mark.skipif(shutil.which("llama-bench") is None, reason="needs llama-bench on PATH")

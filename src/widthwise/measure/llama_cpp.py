@@ -29,7 +29,9 @@ _BENCH, _PACKAGE = "llama-bench", "xllamacpp"
 _VISIT_SEC = 1800  # the longest visit of a file: it is read, and warms up, each time
 _LEAST_NEW = 2  # the first token comes with the prompt
 _LINE = 300  # of llama.cpp's words, characters that are shown
-_STAMP = re.compile(r"^[\d.]+ [A-Z] ")  # the time before a line of its log, and how grave it is
+_STAMP = re.compile(
+    r"^(?:[\d.]+ )?[DEIW] "
+)  # the time before a line of its log, and how grave it is
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,7 @@ FILES = (
         path="qwen2.5-coder-1.5b/records.jsonl",
         command="`widthwise evaluate qwen2.5-coder-1.5b`, as DESIGN.md beside it says; not "
         "finished, and it goes on in a folder with this file alone",
-        commit="48db99d",
+        commit="009db58",
         log="2026-11-30 · Design: does the dichotomy hold",
     ),
     Source(

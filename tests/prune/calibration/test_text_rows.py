@@ -268,7 +268,8 @@ IDS = np.arange(300, 4000, dtype=np.uint16)
 
 def _zip(path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("a.txt", "words of a text " * 99)
+        for name in ("a.txt", "b.txt"):
+            archive.writestr(name, "words of a text " * 99)
 
 
 def _tar(path: Path) -> None:
@@ -282,12 +283,13 @@ PACKED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a.bin": (lambda path: IDS.tofile(path), "binary data; token ids of some tokenizer"),
     "a.mmap": (lambda path: IDS.astype(np.int32).tofile(path), "binary data; token ids"),
     "a.npy": (lambda path: np.save(path, IDS), "a NumPy array; token ids"),
-    "a.npz": (lambda path: np.savez(path, ids=IDS), "a zip archive"),
-    "a.pt": (lambda path: torch.save(torch.arange(9), path), r"a zip archive \(also .npz, .pt"),
+    "a.npz": (lambda path: np.savez(path, ids=IDS), "a NumPy array; token ids"),
+    "a.pt": (
+        lambda path: torch.save(torch.arange(9), path),
+        r"a zip archive of several files \(as .pt",
+    ),
     "a.zip": (_zip, "a zip archive"),
     "a.tar": (_tar, "a tar archive"),
-    "a.xz": (lambda path: path.write_bytes(lzma.compress(b"words " * 99)), "packed by xz"),
-    "a.bz2": (lambda path: path.write_bytes(bz2.compress(b"words " * 99)), "packed by bzip2"),
     "a.zst": (
         lambda path: path.write_bytes(b"\x28\xb5\x2f\xfd words"),
         "packed by Zstandard; unpack it with zstd",
@@ -295,6 +297,18 @@ PACKED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a.arrow": (lambda path: path.write_bytes(b"ARROW1\0\0 words"), "an Arrow table"),
     "a.csv": (lambda path: path.write_text("id,text\n7,words of it\n" * 99), r"a table \(CSV\)"),
 }
+
+
+@pytest.mark.parametrize(("name", "pack"), [("a.xz", lzma.compress), ("a.bz2", bz2.compress)])
+def test_packed_text_is_read_and_in_a_folder_never_passed_over_without_a_word(
+    name: str, pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    text = "words of a text, again and again\n" * 99
+    (tmp_path / name).write_bytes(pack(text.encode()))
+    (tmp_path / "a.txt").write_text(text)
+    assert list(_file(tmp_path / name)) == list(_file(tmp_path / "a.txt"))
+    with pytest.raises(RunError, match=rf"{name}: .* move it out of the folder"):
+        read_text(tmp_path, None)
 
 
 @pytest.mark.parametrize("name", PACKED)

@@ -9,7 +9,7 @@ from every_family import config_of
 from torch import nn
 
 from widthwise.errors import LimitError
-from widthwise.mup.probe import Probe, pattern
+from widthwise.mup.probe import Probe
 
 
 def probe(family: str) -> Probe:
@@ -79,7 +79,3 @@ def test_it_leaves_the_tiny_network_as_it_was() -> None:
     one.query_factor("model.layers.0.self_attn")
     for name, parameter in one.network.named_parameters():
         assert parameter.equal(before[name])
-
-
-def test_patterns_have_one_star_for_the_layer() -> None:
-    assert pattern("model.layers.3.mlp.experts.5.w") == "model.layers.*.mlp.experts.5.w"

@@ -224,8 +224,6 @@ def _rate_as_json(rate: PowerLawFit) -> dict[str, Any]:
 def _print(results: Sequence[Convergence]) -> None:
     """A row a case: sizes, slopes, and what their intervals say of the theory's slopes."""
     console = table_console()
-    sizes = [f"n={width}" for width in results[0].distance.widths]
-    ends = ["slope [95 %]", "theory", "verdict"]
     rows = [
         [
             result.case.name,
@@ -235,7 +233,7 @@ def _print(results: Sequence[Convergence]) -> None:
         ]
         for result in results
     ]
-    print_titled(console, "Distance of outputs from the limit", ["case", *sizes, *ends], rows)
+    print_titled(console, "Distance of outputs from the limit", _header(results), rows)
     print_wrapped(console, "")
     _print_movement(results, console)
     if any("undecided" in (result.verdict, result.movement_verdict) for result in results):
@@ -249,9 +247,12 @@ def _print(results: Sequence[Convergence]) -> None:
             )
 
 
-def _print_movement(results: Sequence[Convergence], console: Console) -> None:
+def _header(results: Sequence[Convergence], *limit: str) -> list[str]:
     sizes = [f"n={width}" for width in results[0].distance.widths]
-    ends = ["slope [95 %]", "theory", "verdict"]
+    return ["case", *sizes, *limit, "slope [95 %]", "theory", "verdict"]
+
+
+def _print_movement(results: Sequence[Convergence], console: Console) -> None:
     rows = [
         [
             result.case.name,
@@ -262,7 +263,7 @@ def _print_movement(results: Sequence[Convergence], console: Console) -> None:
         for result in results
     ]
     title = "Movement of the last features in training"
-    print_titled(console, title, ["case", *sizes, "limit", *ends], rows)
+    print_titled(console, title, _header(results, "limit"), rows)
 
 
 def _rate_cells(rate: PowerLawFit, *limit: str) -> list[str]:

@@ -223,8 +223,8 @@ def _print_coordinates(result: CoordinateCheck) -> None:
     from ..experiments.coordinate_check import check_rows, start_rows
 
     console = table_console()
-    letter, sizes = "n" if result.axis == "width" else "L", result.changes[0].widths
-    header = ["layer", *(f"{letter}={size}" for size in sizes), "slope", "verdict"]
+    sizes = (f"{result.letter}={size}" for size in result.changes[0].widths)
+    header = ["layer", *sizes, "slope", "verdict"]
     title = f"How far outputs of layers moved in {result.steps} steps"
     print_titled(console, title, header, check_rows(result))
     print_titled(console, "\nHow large they were before", header, start_rows(result))

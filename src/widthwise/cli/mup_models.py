@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +12,7 @@ from ..arch import language_config
 from ..cut.checkpoint import read_json, resolve_model
 from ..errors import LimitError
 from ..mup import AskedRole, NetworkFamily, glu_family
-from .options import parse_ints, parse_names
+from .options import parse_ints, parse_names, together
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -32,7 +32,7 @@ def _pairs(value: str | None, example: str) -> dict[str, str]:
 def parse_depths(
     context: click.Context, parameter: click.Parameter, value: str | None
 ) -> tuple[int, ...]:
-    """Numbers of layers; () where none are given. The first and the last layer are compared."""
+    """Numbers of layers; () where none are given."""
     depths = parse_ints(context, parameter, value) if value else ()
     if depths and min(depths) < 2:
         raise click.BadParameter(f"numbers of layers must be at least 2; got {min(depths)}")
@@ -73,26 +73,22 @@ optimizer_option = click.option(
 )
 
 
-def family_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--layers`, `--set` and `--roles`, of small networks of a model's kind."""
-    for option in (
-        role_option,
-        click.option(
-            "--set",
-            "stated",
-            callback=parse_sizes,
-            metavar="NAME=N,...",
-            help="Other settings of MODEL's config in the small networks.",
-        ),
-        click.option(
-            "--layers",
-            type=click.IntRange(1, 1000),
-            default=2,
-            help="Layers of MODEL's small networks; more where one of each kind takes more.",
-        ),
-    ):
-        command = option(command)
-    return command
+family_options = together(  # of small networks of a model's kind
+    click.option(
+        "--layers",
+        type=click.IntRange(1, 1000),
+        default=2,
+        help="Layers of MODEL's small networks; more where one of each kind takes more.",
+    ),
+    click.option(
+        "--set",
+        "stated",
+        callback=parse_sizes,
+        metavar="NAME=N,...",
+        help="Other settings of MODEL's config in the small networks.",
+    ),
+    role_option,
+)
 
 
 def model_config(model: str) -> PretrainedConfig:

@@ -206,13 +206,13 @@ def _about(
     family: NetworkFamily | None, text: TokenRows, training: TrainingSettings, seeds: int
 ) -> str:
     """What was trained, in a line."""
-    from ..experiments.lr_transfer import networks
+    from ..experiments.lr_transfer import networks, run_settings
 
-    deep = f" of {', '.join(str(n) for _, n in training.depths)} layers" * bool(training.depths)
+    trained = networks(run_settings(text, training, family))
     times = training.steps * training.rows / len(text.train)
     over = f", gone through {times:.1f} times" if times > 1 else ""
     return (
-        f"{networks(family)}{deep} on {Path(text.source).name}: {training.steps} steps of "
+        f"{trained} on {Path(text.source).name}: {training.steps} steps of "
         f"{training.rows} x {training.tokens} tokens{over}; {seeds} seeds, whose single runs are "
         "faint; 95 % intervals over seeds."
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import LimitError
-from .probe import Probe, pattern
+from .layer_names import at_layer, layer_pattern
+from .probe import Probe
 from .scaling import ParameterScaling
 
 
@@ -49,7 +50,7 @@ class Absorber:
         """
         left, found = {}, dict[str, str]()
         for path, scale in scales.items():
-            alike = pattern(f"{path}.")
+            alike = layer_pattern(path)
             try:
                 if alike not in found:
                     found[alike] = self.probe.query_factor(path)
@@ -59,7 +60,7 @@ class Absorber:
             if not found[alike]:
                 left[path] = scale
                 continue
-            owner = found[alike].replace("*", _layer_of(path), 1)
+            owner = at_layer(found[alike], path)
             self._into((name for name in self.weights if _owner(name) == owner), factors[path])
         return left
 
@@ -75,10 +76,10 @@ class Absorber:
         """
         ends = self.probe.branch_ends()
         inside = [name for name in self.weights if any(name.startswith(f"{s}.") for s in stacks)]
-        self._into((name for name in inside if pattern(name) in ends), 1 / ratio)
+        self._into((name for name in inside if layer_pattern(name) in ends), 1 / ratio)
         for name in inside:
             weight = self.weights[name]
-            self.weights[name] = weight.with_eps(weight.eps / ratio)
+            self.weights[name] = replace(weight, eps=weight.eps / ratio)
 
     def _into(self, names: Iterable[str], factor: float) -> None:
         for name in list(names):
@@ -88,8 +89,3 @@ class Absorber:
 
 def _owner(name: str) -> str:
     return name.rpartition(".")[0]
-
-
-def _layer_of(path: str) -> str:
-    """The number of the layer in a path; "" where there is none."""
-    return next((part for part in path.split(".") if part.isdecimal()), "")

@@ -81,6 +81,11 @@ class CoordinateCheck:
     axis: Axis = "width"
 
     @property
+    def letter(self) -> str:
+        """What tables call the size that grows."""
+        return "n" if self.axis == "width" else "L"
+
+    @property
     def confidence(self) -> float:
         """Confidence of one slope's interval, so that all together hold with 95 % (Bonferroni)."""
         return 1 - 0.05 / (len(self.layers) + sum(start is not None for start in self.starts))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from ..errors import LimitError
+from .layer_names import split_layer
 from .shapes import Shapes
 
 Of = TypeVar("Of")
-_LAYER = re.compile(r"(.*?)\.(\d+)\.(.*)")
 
 
 def deeper_stacks(model: Shapes, base: Shapes) -> tuple[tuple[str, ...], float]:
@@ -88,8 +87,9 @@ def _lengths(shapes: Shapes) -> dict[str, dict[int, frozenset[str]]]:
     """The names of parameters within each layer, by its number, of each list of layers."""
     stacks: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     for name in shapes.sizes:
-        if found := _LAYER.fullmatch(name):
-            stacks[found[1]][int(found[2])].add(found[3])
+        if found := split_layer(name):
+            stack, number, within = found
+            stacks[stack][number].add(within)
     return {
         stack: {number: frozenset(names) for number, names in layers.items()}
         for stack, layers in stacks.items()
@@ -97,5 +97,5 @@ def _lengths(shapes: Shapes) -> dict[str, dict[int, frozenset[str]]]:
 
 
 def _in_stack(name: str, stacks: Sequence[str]) -> bool:
-    found = _LAYER.match(name)
-    return found is not None and found[1] in stacks
+    found = split_layer(name)
+    return found is not None and found[0] in stacks

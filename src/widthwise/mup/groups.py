@@ -106,12 +106,11 @@ def own_groups(
 ) -> list[dict[str, Any]]:
     """A group for each role and factor; see `Parametrization.groups`."""
     trained = [weight for weight in weights if parameters[weight.name].requires_grad]
-    decayed = [w for w in trained if decays_vectors or not w.is_vector]
-    kept = [w for w in trained if not (decays_vectors or not w.is_vector)]
-    both = ((decayed, settings), (kept, {**settings, "weight_decay": 0.0}))
-    return [
-        group for some, its in both for group in _split(some, parameters, its, optimizer, prefix="")
-    ]
+    groups = []
+    for is_kept, its in ((False, settings), (True, {**settings, "weight_decay": 0.0})):
+        some = [w for w in trained if (w.is_vector and not decays_vectors) == is_kept]
+        groups += _split(some, parameters, its, optimizer, prefix="")
+    return groups
 
 
 def split_groups(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TypeVar
 
 from ..stats import grouped
 from .scaling import ParameterScaling
 
+Of = TypeVar("Of")
 _INITIAL = "initial std"
 _TRAINED = ("parameter", "base", "shape", "role", "Adam lr", "SGD lr")
 HEADER = (*_TRAINED[:4], _INITIAL, *_TRAINED[4:], "Adam eps", "AdamW decay")
@@ -61,37 +62,9 @@ def weights_table(
     return HEADER, rows(weights)
 
 
-class _Noted(Protocol):
-    """What notes are made of; see `Parametrization`."""
-
-    @property
-    def multipliers(self) -> Mapping[str, float]: ...
-    @property
-    def attention(self) -> Mapping[str, float]: ...
-    @property
-    def unscaled(self) -> Mapping[str, float]: ...
-    @property
-    def gains(self) -> Mapping[str, float]: ...
-    @property
-    def reasons(self) -> Mapping[str, str]: ...
-
-
-def forward_notes(of: _Noted) -> list[str]:
-    """Lines on what starts elsewhere or is multiplied in the forward pass."""
-    lines = [f"{name} starts at {by:.4g}" for name, by in _alike(of.gains)]
-    lines += [f"input of {path} x {by:.4g}" for path, by in of.multipliers.items()]
-    lines += [f"attention scale of {path} = {scale:.4g}" for path, scale in _alike(of.attention)]
-    reasons = dict.fromkeys((name_pattern(path), why) for path, why in of.reasons.items())
-    lines += [f"  {path} needs apply_, since {why}" for path, why in reasons]
-    return lines + [
-        f"attention scale of {path} was not found: it must be that of the base x {by:.4g} (1/d)"
-        for path, by in _alike(of.unscaled)
-    ]
-
-
-def _alike(numbers: Mapping[str, float]) -> dict[tuple[str, float], None]:
-    """Each name without the number of its layer, and its number, once."""
-    return dict.fromkeys((name_pattern(name), by) for name, by in numbers.items())
+def by_pattern(numbers: Mapping[str, Of]) -> dict[tuple[str, Of], None]:
+    """Each name without the number of its layer, and what is said of it, once."""
+    return dict.fromkeys((name_pattern(name), said) for name, said in numbers.items())
 
 
 def name_pattern(name: str) -> str:

@@ -20,7 +20,7 @@ from .groups import (
     own_groups,
     split_groups,
 )
-from .listing import forward_notes, listing, name_pattern
+from .listing import by_pattern, listing, name_pattern
 from .patterns import PatternMultipliers, patterns_of
 from .scaling import Kind, ParameterScaling
 from .shapes import named_parameters
@@ -254,7 +254,18 @@ class Parametrization:
     @property
     def notes(self) -> list[str]:
         """Lines on what is not a factor of a parameter."""
-        return forward_notes(self)
+        lines = [f"{name} starts at {by:.4g}" for name, by in by_pattern(self.gains)]
+        lines += [f"input of {path} x {by:.4g}" for path, by in self.multipliers.items()]
+        for path, scale in by_pattern(self.attention):
+            lines.append(f"attention scale of {path} = {scale:.4g}")
+        for path, why in by_pattern(self.reasons):
+            lines.append(f"  {path} needs apply_, since {why}")
+        for path, by in by_pattern(self.unscaled):
+            lines.append(
+                f"attention scale of {path} was not found: it must be that of the base x {by:.4g} "
+                "(1/d)"
+            )
+        return lines
 
     def _parameters(self, model: nn.Module, *, whole: bool = False) -> dict[str, nn.Parameter]:
         """Parameters by name, checked to be those of this parametrization.

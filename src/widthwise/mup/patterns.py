@@ -10,6 +10,8 @@ from ..stats import grouped
 from .listing import name_pattern
 from .scaling import ParameterScaling
 
+_STAR, _NUMBER = re.escape("*"), r"\d+"
+
 
 class PatternMultipliers(TypedDict):
     """What the parameters have that a pattern finds, by the keys of torchtitan."""
@@ -38,9 +40,6 @@ def patterns_of(
                 )
             )
     return result
-
-
-_STAR, _NUMBER = re.escape("*"), r"\d+"
 
 
 def _multipliers(weight: ParameterScaling, decays_vectors: bool) -> tuple[float, float]:

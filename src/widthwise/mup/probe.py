@@ -6,7 +6,6 @@ the tiny network computes what it should.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..errors import LimitError
+from .layer_names import layer_pattern, split_layer
 from .model_widths import NetworkFamily
 from .module_source import starts_at_zero
 from .recorded import recorded_outputs
@@ -35,12 +35,6 @@ _END_NORMS = (  # a row a way of families
     ("post_norm1", "post_norm2"),
 )
 _DEPTHS = (1, 2, 4, 8)
-_LAYER = re.compile(r"\.\d+\.")
-
-
-def pattern(name: str) -> str:
-    """A name with the number of its layer, the first one, as `*`."""
-    return _LAYER.sub(".*.", name, count=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +59,17 @@ class Probe:
         model = getattr(self.model, "_orig_mod", self.model)  # within torch.compile
         if not isinstance(model, PreTrainedModel):
             raise LimitError("it is no model of transformers")
-        wanted = {pattern(name) for name, _ in model.named_parameters()}
+        wanted = {layer_pattern(name) for name, _ in model.named_parameters()}
         for layers in _DEPTHS:
             network = self._built(model, layers)
-            if wanted <= {pattern(name) for name, _ in network.named_parameters()}:
+            if wanted <= {layer_pattern(name) for name, _ in network.named_parameters()}:
                 return network
-        missing = wanted - {pattern(name) for name, _ in network.named_parameters()}
+        missing = wanted - {layer_pattern(name) for name, _ in network.named_parameters()}
         raise LimitError(f"tiny networks of its class have no {min(missing)}")
+
+    @cached_property
+    def _modules(self) -> dict[str, nn.Module]:
+        return dict(self.network.named_modules())
 
     @staticmethod
     def _built(model: Any, layers: int) -> Any:
@@ -114,7 +112,7 @@ class Probe:
             LimitError: It is given something else.
         """
         given: list[Tensor] = []
-        module = dict(self.network.named_modules()).get(head)
+        module = self._modules.get(head)
         if module is None:
             raise LimitError(f"a tiny network has no {head}")
         handle = module.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
@@ -122,11 +120,11 @@ class Probe:
             _, outputs = self.run()
         finally:
             handle.remove()
-        norms = [path for path, part in self.network.named_modules() if _is_norm(part)]
+        norms = [path for path, part in self._modules.items() if _is_norm(part)]
         for path in reversed(norms):
             output = outputs.get(path)
             if output is not None and output.shape == given[-1].shape and output.equal(given[-1]):
-                return str(path)
+                return path
         raise LimitError(f"what {head} is given is not the output of a norm")
 
     def query_factor(self, attention: str) -> str:
@@ -137,13 +135,12 @@ class Probe:
         Raises:
             LimitError: There is none.
         """
-        modules = dict(self.network.named_modules())
-        same = [path for path in modules if pattern(f"{path}.") == pattern(f"{attention}.")]
+        same = [path for path in self._modules if layer_pattern(path) == layer_pattern(attention)]
         for names in (_QUERY_NORMS, _QUERIES):
             for name in names:
-                parts = [f"{path}.{name}" for path in same if f"{path}.{name}" in modules]
+                parts = [f"{path}.{name}" for path in same if f"{path}.{name}" in self._modules]
                 if parts and self._scales_logits(parts, same):
-                    return pattern(parts[0])
+                    return layer_pattern(parts[0])
         raise LimitError("its queries have no projection of their own")
 
     def _scales_logits(self, parts: Sequence[str], attention: Sequence[str]) -> bool:
@@ -161,14 +158,14 @@ class Probe:
         Raises:
             LimitError: Those that are known by name are not all there is.
         """
-        paths = [path for path, _ in self.network.named_modules() if _LAYER.search(path)]
+        paths = [path for path in self._modules if split_layer(path)]
         bare = [n for n, _ in self.network.named_parameters() if n.endswith(_BARE_ENDS)]
         for names, more in (*((norms, []) for norms in _END_NORMS), (_ENDS, bare)):
             ends = [self._names(path) for path in paths if path.rpartition(".")[2] in names]
             owners = dict.fromkeys(name.rpartition(".")[0] for name in more)
             ends += [[name for name in more if name.startswith(owner)] for owner in owners]
             if ends and self._are_ends(ends):
-                return list(dict.fromkeys(pattern(name) for end in ends for name in end))
+                return list(dict.fromkeys(layer_pattern(name) for end in ends for name in end))
         raise LimitError(
             "which of its parameters end a branch of the residual stream is not known; depth is "
             "supported where o_proj, down_proj and their like, or the norms behind them, do"
@@ -176,7 +173,7 @@ class Probe:
 
     def _names(self, path: str) -> list[str]:
         """Parameters of a module."""
-        module = dict(self.network.named_modules())[path]
+        module = self._modules[path]
         return [f"{path}.{name}" for name, _ in module.named_parameters(recurse=False)]
 
     def _are_ends(self, ends: Sequence[Sequence[str]]) -> bool:
@@ -196,7 +193,8 @@ class Probe:
             states = self.run(output_hidden_states=True)[0].hidden_states
             head = self.network.get_output_embeddings()
             last: list[Tensor] = []
-            norm = dict(self.network.named_modules())[self.norm_before(_path(self.network, head))]
+            path = next(path for path, part in self._modules.items() if part is head)
+            norm = self._modules[self.norm_before(path)]
             handle = norm.register_forward_pre_hook(lambda _, inputs: last.append(inputs[0]))
             try:
                 self.run()
@@ -211,12 +209,11 @@ class Probe:
         with it."""
         import torch
 
-        modules = dict(self.network.named_modules())
         parameters = dict(self.network.named_parameters())
         kept = {name: parameters[name].clone() for name in scales}
         with torch.no_grad():
             for name, by in scales.items():
-                one = float(starts_at_zero(modules[name.rpartition(".")[0]]))
+                one = float(starts_at_zero(self._modules[name.rpartition(".")[0]]))
                 parameters[name].copy_((kept[name] + one) * by - one)
         try:
             yield
@@ -229,10 +226,6 @@ class Probe:
 def _is_norm(module: nn.Module) -> bool:
     own = list(module.parameters(recurse=False))
     return bool(own) and all(parameter.ndim == 1 for parameter in own)
-
-
-def _path(network: nn.Module, module: Any) -> str:
-    return next(str(path) for path, part in network.named_modules() if part is module)
 
 
 def _close(found: Tensor, wanted: Any) -> bool:

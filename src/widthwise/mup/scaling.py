@@ -58,10 +58,6 @@ class ParameterScaling:
             eps=self.eps / factor,
         )
 
-    def with_eps(self, eps: float) -> ParameterScaling:
-        """The same with another factor of Adam's epsilon."""
-        return replace(self, eps=eps)
-
     @property
     def is_vector(self) -> bool:
         """Whether it is a gain, a bias or the like, which weight decay usually leaves out."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from ..errors import LimitError
 from .apply import initial_stds
 from .coordinate_check import Stepper, TrainingSetup
 from .from_shapes import parametrize
+from .layer_names import split_layer
 from .model_widths import BASE, NetworkFamily
 from .parametrization import Parametrization
 from .scaling import Kind
@@ -25,7 +25,6 @@ _VOCABULARY, _ROWS, _TOKENS = 64, 4, 32
 _STD, _EMBEDDING_STD = 0.1, 0.02  # at the width BASE
 _STREAM_STD = 0.5  # of embeddings in networks of several depths: what layers add gets less
 _BETAS = (0.9, 0.95)
-_LAYER = re.compile(r"\.(\d+)(?=\.|$)")
 
 
 class _Both:
@@ -213,11 +212,11 @@ def _with_ends(family: NetworkFamily) -> Callable[[str], str | None]:
         return str
 
     def shown(name: str) -> str | None:
-        found = _LAYER.search(name)
+        found = split_layer(name)
         if found is None:
             return name
-        is_stream = found.end() == len(name) and int(found[1]) == family.layers - 1
-        return f"{name[: found.start(1)]}last" if is_stream else None
+        stack, number, within = found
+        return f"{stack}.last" if number == family.layers - 1 and not within else None
 
     return shown
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...errors import RunError
 from ...findings import Table
@@ -13,6 +14,9 @@ from ...theory import MARGIN, NEAR, Convergence, PowerLawFit
 from ..run_page import run_sections, setting_rows
 from .figure import draw_convergence, draw_movement
 from .results import load_convergences
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def converge_page(path: Path) -> Page:
@@ -32,17 +36,15 @@ def converge_page(path: Path) -> Page:
         }
         for result in results
     }
-    by_step = all(result.limit_movements is not None for result in results)
+    title, answer, figure, caption = _glance(results)
     return Page(
-        title="How far do features move in training?"
-        if by_step
-        else "How fast do networks come near their limit?",
+        title=title,
         byline=f"{counted(len(results), 'case')} · {results[0].distance.runs.shape[1]} networks at "
         "each width",
-        answer=_moved_answer(results) if by_step else _converge_answer(results),
+        answer=answer,
         sections=run_sections(
-            draw_movement(results) if by_step else draw_convergence(results),
-            "Dashed: the limit." if by_step else "Dashed: the power that theory gives.",
+            figure,
+            caption,
             (_converge_table(results, "Distance"), _converge_table(results, "Movement")),
             n_open=2,
             method=(
@@ -60,6 +62,16 @@ def converge_page(path: Path) -> Page:
             ),
         ),
     )
+
+
+def _glance(results: Sequence[Convergence]) -> tuple[str, tuple[str, ...], Figure, str]:
+    """Title, answer, figure and caption: of distances, or of movements where these are by step."""
+    if all(result.limit_movements is not None for result in results):
+        title = "How far do features move in training?"
+        return title, _moved_answer(results), draw_movement(results), "Dashed: the limit."
+    title = "How fast do networks come near their limit?"
+    caption = "Dashed: the power that theory gives."
+    return title, _converge_answer(results), draw_convergence(results), caption
 
 
 def _converge_answer(results: Sequence[Convergence]) -> tuple[str, ...]:

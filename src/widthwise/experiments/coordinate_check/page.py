@@ -109,8 +109,7 @@ def _row(
 
 
 def _tables(check: CoordinateCheck) -> tuple[Table, ...]:
-    letter = "n" if check.axis == "width" else "L"
-    header = ["layer", *(f"{letter} = {width:,}" for width in check.changes[0].widths)]
+    header = ["layer", *(f"{check.letter} = {width:,}" for width in check.changes[0].widths)]
     header += ["slope, 95 % interval of all", "verdict"]
     about = "Root mean square change, geometric means."
     tables = [

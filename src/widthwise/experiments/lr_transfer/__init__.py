@@ -4,7 +4,7 @@ from .figure import draw_transfer
 from .optimum import LrCurve, OptimumShift, check_grid, loss_sentences, optimum_shifts
 from .page import transfer_page
 from .results import FORMAT
-from .run import networks, run_transfer, transfer_jobs
+from .run import networks, run_settings, run_transfer, transfer_jobs
 from .text import TokenRows, read_rows
 from .train import KIND_NAMES, KINDS, TrainingRun, TrainingSettings, check_fits, train_small
 
@@ -24,6 +24,7 @@ __all__ = [
     "networks",
     "optimum_shifts",
     "read_rows",
+    "run_settings",
     "run_transfer",
     "train_small",
     "transfer_jobs",

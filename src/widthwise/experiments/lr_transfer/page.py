@@ -16,6 +16,7 @@ from ..run_page import comparable_runs, run_sections, seed_row, setting_rows
 from .figure import draw_transfer
 from .optimum import MARGIN, OptimumShift, loss_sentences, optimum_shifts
 from .results import FORMAT
+from .run import networks
 from .train import KIND_NAMES, TrainingRun
 
 _FEW = 4  # seeds below which Student's quantile is more of an interval than the seeds
@@ -37,7 +38,7 @@ def transfer_page(path: Path) -> Page:
     note = f"Faint: single runs of {seeds}. Intervals are 95 %, over seeds."
     return Page(
         title=f"Does the best learning rate stay from width {widths[0]:,} to {widths[-1]:,}?",
-        byline=f"{_networks(kept[0][1])} · {counted(len(runs), 'run')}",
+        byline=f"{networks(kept[0][1])} · {counted(len(runs), 'run')}",
         answer=tuple(map(_begun, sentences)) or (f"Not known yet: {reason}.",),
         warnings=(*excluded, *unfinished),
         sections=run_sections(
@@ -53,15 +54,6 @@ def transfer_page(path: Path) -> Page:
             ),
         ),
     )
-
-
-def _networks(settings: Mapping[str, Any]) -> str:
-    """What was trained; of runs without a model it is the project's own network."""
-    if "model" not in settings and "depths" not in settings:
-        return "GLU transformers of two layers"
-    layers = [n for _, n in settings.get("depths", ())] or [settings.get("layers", 2)]
-    kind = f"{settings['model']} networks" if "model" in settings else "GLU transformers"
-    return f"small {kind} of {', '.join(map(str, layers))} layers"
 
 
 def _begun(sentence: str) -> str:

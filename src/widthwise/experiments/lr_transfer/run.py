@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,15 +50,9 @@ def run_transfer(
         on_result: Called with the label and the result of each job that is done now.
         on_progress: Called with the share of this run that is done, and what is done now.
     """
-    settings = {**asdict(training), "text": text.fingerprint, "vocabulary": text.vocabulary}
-    usual = TrainingSettings()
-    for name in ("optimizer", "depths"):
-        if getattr(training, name) == getattr(usual, name):
-            del settings[name]  # as older files have it
+    settings = run_settings(text, training, family)
     if family is None:
         family = glu_family(vocabulary=text.vocabulary, tokens=training.tokens)
-    else:
-        settings |= _stated(family, training.base)
     units = [
         ResultUnit(
             keys=((kind, width, lr, seed),),
@@ -82,11 +76,25 @@ def run_transfer(
     return run_results(folder, FORMAT, units, train, on_result=on_result, on_progress=on_progress)
 
 
-def networks(family: NetworkFamily | None) -> str:
-    """What is trained, for people."""
-    if family is None:
-        return "small GLU transformers"
-    return f"small {family.config.model_type} networks"
+def run_settings(
+    text: TokenRows, training: TrainingSettings, family: NetworkFamily | None
+) -> dict[str, Any]:
+    """What all runs of a folder share, as its lines have it."""
+    settings = {**asdict(training), "text": text.fingerprint, "vocabulary": text.vocabulary}
+    usual = TrainingSettings()
+    for name in ("optimizer", "depths"):
+        if getattr(training, name) == getattr(usual, name):
+            del settings[name]  # as older files have it
+    return settings if family is None else settings | _stated(family, training.base)
+
+
+def networks(settings: Mapping[str, Any]) -> str:
+    """What was trained, by the settings of a run; without a model it is the project's own."""
+    if "model" not in settings and "depths" not in settings:
+        return "GLU transformers of two layers"
+    layers = [n for _, n in settings.get("depths", ())] or [settings.get("layers", 2)]
+    kind = f"{settings['model']} networks" if "model" in settings else "GLU transformers"
+    return f"small {kind} of {', '.join(map(str, layers))} layers"
 
 
 def _stated(family: NetworkFamily, base: int) -> dict[str, Any]:

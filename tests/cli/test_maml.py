@@ -14,7 +14,7 @@ from json_results import printed_json
 from widthwise.cli import main
 from widthwise.experiments.maml import run as maml_run
 
-FAST = ["--widths", "4,40", "--steps", 12, "--kernel-steps", 2]
+FAST = ["--widths", "4,40", "--relu-widths", "6", "--steps", 12, "--kernel-steps", 2]
 
 
 @pytest.fixture
@@ -36,11 +36,12 @@ def lines(file: Path) -> list[dict[str, Any]]:
 def test_every_run_is_a_record_a_row_and_in_the_figure(file: Path) -> None:
     result = run(file, *FAST, "--seeds", 2)
     assert result.exit_code == 0, result.output
-    names = ["width 4", "width 40", "limit", "linear kernel", "ReLU GP", "ReLU NTK"]
+    names = ["width 4", "width 40", "limit", "ReLU width 6"]
+    names += ["linear kernel", "ReLU GP", "ReLU NTK"]
     rows = result.stdout.splitlines()[1:]
-    assert [row[:13].strip() for row in rows[:6]] == names
+    assert [row[:13].strip() for row in rows[:7]] == names
     found = lines(file)
-    assert len(found) == 12
+    assert len(found) == 14
     keys = {(one["network"], one["width"], one["seed"]) for one in found}
     assert ("finite", 40, 1) in keys
     assert ("limit", None, 0) in keys
@@ -66,8 +67,10 @@ def test_the_same_command_goes_on_where_it_was(file: Path, monkeypatch: Any) -> 
 
     monkeypatch.setattr(maml_run, "meta_train", counted)
     found = printed_json("maml", run(file, *words, "--json"))
-    assert [each["label"] for each in found["networks"]] == ["width 4", "width 40", "limit"]
-    assert calls == [("finite", 40), ("limit", None)]
+    assert [each["label"] for each in found["networks"]] == [
+        "width 4", "width 40", "limit", "ReLU width 6",
+    ]  # fmt: skip
+    assert calls == [("finite", 40), ("limit", None), ("relu", 6)]
     assert [one["test"] for one in lines(file)] == [one["test"] for one in whole]
 
 
@@ -90,9 +93,24 @@ def test_an_interrupted_command_says_how_to_go_on(place: str, file: Path, monkey
     assert result.stderr.splitlines()[-1].startswith(said)
 
 
+def test_older_runs_without_ways_and_shots_are_of_five_and_one(file: Path) -> None:
+    words = [*FAST, "--no-kernels"]
+    assert run(file, *words).exit_code == 0
+    path = file.parent / "out" / "results.jsonl"
+    older = path.read_text().replace('"ways": 5, "shots": 1, ', "")
+    assert older != path.read_text()
+    path.write_text(older)
+    assert run(file, *words).exit_code == 0
+    assert path.read_text() == older  # nothing is run again
+
+
 def test_runs_made_otherwise_are_not_mixed_in(file: Path) -> None:
-    words = ["--widths", "4", "--no-limit", "--no-kernels"]
+    words = ["--widths", "4", "--relu-widths", "", "--no-limit", "--no-kernels"]
     assert run(file, *words, "--steps", 3).exit_code == 0
+    assert (
+        "with other shots; give another --out"
+        in run(file, *words, "--steps", 3, "--shots", 2).output
+    )
     longer = run(file, *words, "--steps", 4)
     assert longer.exit_code == 1
     assert "with other steps; give another --out" in longer.output
@@ -105,9 +123,9 @@ def test_a_run_that_diverges_is_kept_with_its_reason_and_the_others_go_on(file: 
     result = run(file, *FAST, "--no-kernels", "--lr", "1e30")
     assert result.exit_code == 0, result.output
     found = lines(file)
-    assert [one["test"] for one in found] == [None] * 3
+    assert [one["test"] for one in found] == [None] * 4
     assert all("diverged" in one["reason"] for one in found)
-    assert result.stdout.count("take a learning rate below 1e+30") == 3
+    assert result.stdout.count("take a learning rate below 1e+30") == 4
 
 
 @pytest.mark.parametrize(
@@ -117,7 +135,16 @@ def test_a_run_that_diverges_is_kept_with_its_reason_and_the_others_go_on(file: 
         (["--widths", "-4"], 2, "must be whole numbers"),
         (["--widths", "0"], 1, "from 1 to 1,000,000; got 0"),
         (["--widths", "999999999"], 1, "the limit stands for wider ones"),
-        (["--widths", "", "--no-limit", "--no-kernels"], 2, "nothing to train"),
+        (
+            ["--widths", "", "--relu-widths", "", "--no-limit", "--no-kernels"],
+            2,
+            "nothing to train",
+        ),
+        (["--relu-widths", "9999"], 1, "of a ReLU network must be from 1 to 8,192; got 9999"),
+        (["--ways", "1"], 1, "ways must be at least 2; got 1"),
+        (["--ways", "60", "--shots", "10"], 1, "must be at most 500; got 60 x 10"),
+        (["--ways", "9"], 1, "test has 8 classes and a task takes 9"),
+        (["--shots", "4"], 1, "a class of train has 4 images and a task takes 5"),
         (["--steps", "0"], 2, "--steps"),
         (["--lr", "nan"], 1, "must be a number above 0; got nan"),
         (["--lr", "-1"], 1, "must be a number above 0; got -1"),

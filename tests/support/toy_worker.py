@@ -194,9 +194,10 @@ def wait_until(true: Callable[[], Any], sec: float = 300.0) -> None:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether the process has ended, reaped or not."""
+    """Whether the process has ended with all its threads, reaped or not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
     except (FileNotFoundError, ProcessLookupError):
         return True
-    return state in "ZX"
+    return state in "ZX" and threads <= 1  # its parent learns of its end with that of the last

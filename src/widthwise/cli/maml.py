@@ -14,13 +14,19 @@ from ..runs import RESULTS
 from .figure_options import save_figure
 from .interrupts import RUNS_KEPT, interruption
 from .json_output import json_option, print_json, wants_json, without
-from .options import networks_options, out_option, parse_networks
+from .options import (
+    list_option,
+    networks_options,
+    out_option,
+    parse_ascending,
+    parse_networks,
+)
 from .progress_bar import progress_bar
 from .save_pages import save_page
 from .tables import print_rows, print_wrapped, table_console
 
 if TYPE_CHECKING:
-    from ..experiments.maml import MamlResult
+    from ..experiments.maml import MamlJob, MamlResult
 
 
 @click.command()
@@ -32,6 +38,16 @@ if TYPE_CHECKING:
     help="Omniglot at 28x28: .npz with the images X and the classes train, val and test.",
 )
 @networks_options("--widths", "2,8,32,128,512,2048,8192", "Linear, ReLU GP and NTK")
+@list_option(
+    "--relu-widths",
+    callback=parse_ascending,
+    default="512",
+    help="Widths of finite ReLU networks, to set beside the ReLU kernels; '' for none.",
+)
+@click.option("--ways", type=int, default=5, help="Classes of a task.")
+@click.option(
+    "--shots", type=int, default=1, help="Images of each class to learn from; one more is asked."
+)
 @click.option(
     "--steps",
     type=click.IntRange(1, 10_000_000),
@@ -62,44 +78,63 @@ def maml(
     widths: tuple[int, ...],
     out: Path,
     *,
+    limit: bool,
+    kernels: bool,
+    relu_widths: tuple[int, ...],
+    **options: Any,
+) -> None:
+    """Meta-train muP networks, their limit and kernels by first-order MAML on Omniglot.
+
+    Networks are linear, as their limit is, and ReLU. 5-way 1-shot: which of 5 new characters, with
+    one image each, does another image show? A run that diverges is kept with its reason. If it is
+    interrupted, the same command continues it.
+
+    Example: widthwise maml --data omniglot28.npz --widths 2,8,32 --steps 1000 -o my-maml
+    """
+    from ..experiments.maml import FORMAT, MamlNetwork, draw_runs, load_omniglot, run_maml
+
+    kinds = tuple(MamlNetwork.kernel_names) if kernels else ()
+    networks = parse_networks("--widths", widths, limit, kinds, {"relu": relu_widths})
+    jobs = _jobs(networks, **options)
+    click.get_current_context().with_resource(FORMAT.folder(out).held())
+    images = load_omniglot(data)
+    images.check_tasks(options["ways"], options["shots"])
+    digest = file_sha256(data)
+    with progress_bar(RUNS_KEPT) as bar:
+        results = run_maml(images, jobs, out, data=digest, **bar.results(_describe))
+    save_figure(draw_runs(results, ways=options["ways"], shots=options["shots"]), out / "maml.png")
+    _print(results)
+    save_page(out / RESULTS)
+    if wants_json():
+        print_json({"folder": out, "report": out / "report.html", "networks": _values(results)})
+
+
+def _jobs(
+    networks: Sequence[tuple[str, int | None]],
+    *,
     steps: int,
     kernel_steps: int,
     seeds: int,
     lr: float | None,
-    **also: bool,
-) -> None:
-    """Meta-train linear muP networks, their limit and kernels by first-order MAML on Omniglot.
+    **tasks: int,
+) -> list[MamlJob]:
+    from ..experiments.maml import MamlJob, MamlSettings
 
-    5-way 1-shot: which of 5 new characters, with one image each, does another image show? A run
-    that diverges is kept with its reason. If it is interrupted, the same command continues it.
-
-    Example: widthwise maml --data omniglot28.npz --widths 2,8,32 --steps 1000 -o my-maml
-    """
-    from ..experiments.maml import FORMAT, MamlJob, MamlSettings, draw_runs, load_omniglot, run_maml
-
-    kernels = tuple(MamlJob.kernel_names) if also["kernels"] else ()
-    networks = parse_networks("--widths", widths, also["limit"], kernels)
-    jobs = [
+    settings = {
+        is_slow: MamlSettings(steps=kernel_steps if is_slow else steps, **tasks)
+        for is_slow in (False, True)
+    }
+    return [
         MamlJob(
             network=network,
             width=width,
             seed=seed,
-            settings=MamlSettings(steps=kernel_steps if network in MamlJob.slow_kernels else steps),
+            settings=settings[network in MamlJob.slow_kernels],
             lr=lr,
         )
         for seed in range(seeds)
         for network, width in networks
     ]
-    click.get_current_context().with_resource(FORMAT.folder(out).held())
-    images = load_omniglot(data)
-    digest = file_sha256(data)
-    with progress_bar(RUNS_KEPT) as bar:
-        results = run_maml(images, jobs, out, data=digest, **bar.results(_describe))
-    save_figure(draw_runs(results), out / "maml.png")
-    _print(results)
-    save_page(out / RESULTS)
-    if wants_json():
-        print_json({"folder": out, "report": out / "report.html", "networks": _values(results)})
 
 
 def _values(results: Sequence[MamlResult]) -> list[dict[str, Any]]:

@@ -193,7 +193,9 @@ def parse_seeds(context: click.Context, parameter: click.Parameter, value: str) 
     return tuple(int(part) for part in names)
 
 
-def _ascending(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+def parse_ascending(
+    context: click.Context, parameter: click.Parameter, value: str
+) -> tuple[int, ...]:
     """`2,8,32` as numbers, each once; "" is none."""
     numbers = ",".join(parse_names(value))
     return tuple(sorted({*parse_ints(context, parameter, numbers)})) if numbers else ()
@@ -211,7 +213,7 @@ def networks_options(widths_flag: str, default: str, kernels: str) -> Decorator:
         list_option(
             widths_flag,
             "widths",
-            callback=_ascending,
+            callback=parse_ascending,
             default=default,
             help="Widths of finite networks; '' for none.",
         ),
@@ -221,15 +223,28 @@ def networks_options(widths_flag: str, default: str, kernels: str) -> Decorator:
 
 
 def parse_networks(
-    widths_flag: str, widths: Sequence[int], limit: bool, kernels: Sequence[str]
+    widths_flag: str,
+    widths: Sequence[int],
+    limit: bool,
+    kernels: Sequence[str],
+    others: Mapping[str, Sequence[int]] | None = None,
 ) -> list[tuple[str, int | None]]:
     """Kind and width of every network that `networks_options` ask for.
+
+    Args:
+        widths_flag: Flag of the widths.
+        widths: Of finite networks.
+        limit: Whether the limit is asked for.
+        kernels: The kernels that are.
+        others: Widths of networks of other kinds.
 
     Raises:
         click.UsageError: None is asked for.
     """
     asked: list[tuple[str, int | None]] = [("finite", width) for width in widths]
-    asked += [("limit", None)] * limit + [(kernel, None) for kernel in kernels]
+    asked += [("limit", None)] * limit
+    asked += [(kind, width) for kind, each in (others or {}).items() for width in each]
+    asked += [(kernel, None) for kernel in kernels]
     if not asked:
         raise click.UsageError(f"nothing to train: give {widths_flag}, --limit or --kernels")
     return asked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ def run_format(
     check: Callable[[R], None],
     key: Sequence[str] = _NETWORK,
     begun: str = "",
+    settings: Mapping[str, Any] | None = None,
 ) -> RecordFormat[tuple[R, dict[str, Any]]]:
     """The format of a file of runs, each with its settings; see `result_format`.
 
@@ -31,6 +32,7 @@ def run_format(
         check: Fails, as Python does, where a run cannot be one of that command.
         key: Fields that tell a run from all others of a file.
         begun: Pattern of other files that it may leave before the first run ends.
+        settings: What lines mean that do not have these settings.
     """
 
     def decode(fields: dict[str, Any]) -> Any:
@@ -40,4 +42,6 @@ def run_format(
         check(run)
         return run
 
-    return result_format(decode, key=attrgetter(*key), command=command, begun=begun)
+    return result_format(
+        decode, key=attrgetter(*key), command=command, begun=begun, settings=settings
+    )

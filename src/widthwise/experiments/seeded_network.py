@@ -14,12 +14,14 @@ class SeededNetwork:
     """A network that is trained, or that was.
 
     Attributes:
-        kernel_names: What kernels are called, in the order in which they are shown.
-        network: `finite`, `limit`, or a kernel.
+        finite_names: What networks with a width are called, in the order in which they are shown.
+        kernel_names: What kernels are called, likewise.
+        network: `finite`, another of `finite_names`, `limit`, or a kernel.
         width: Width of a finite network; None otherwise.
         seed: Seed of all that is drawn.
     """
 
+    finite_names: ClassVar[Mapping[str, str]] = {"finite": "finite"}
     kernel_names: ClassVar[Mapping[str, str]]
     network: str
     width: int | None = None
@@ -28,7 +30,8 @@ class SeededNetwork:
     @classmethod
     def kinds(cls) -> tuple[str, ...]:
         """What `network` may be, in the order in which networks are shown."""
-        return ("finite", "limit", *cls.kernel_names)
+        others = [name for name in cls.finite_names if name != "finite"]
+        return ("finite", "limit", *others, *cls.kernel_names)
 
     @classmethod
     def check_kind(cls, network: str) -> None:
@@ -45,8 +48,9 @@ class SeededNetwork:
     @property
     def label(self) -> str:
         """What the network is called in tables and figures: `width 64`, `limit`, `NTK`."""
-        if self.network == "finite":
-            return f"width {self.width}"
+        if self.network in self.finite_names:
+            name = "" if self.network == "finite" else f"{self.finite_names[self.network]} "
+            return f"{name}width {self.width}"
         return self.kernel_names.get(self.network, self.network)
 
     @property
@@ -56,10 +60,12 @@ class SeededNetwork:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Where it stands: finite networks by width, then the limit and the kernels."""
+        """Where it stands: finite networks by width, the limit, other networks and kernels."""
         return self.kinds().index(self.network), self.width or 0
 
     @property
     def cells(self) -> tuple[str, str]:
         """Its kind and its width in a table."""
-        return (self.label, "") if self.width is None else ("finite", f"{self.width:,}")
+        if self.network in self.finite_names:
+            return self.finite_names[self.network], f"{self.width:,}"
+        return self.label, ""

@@ -34,6 +34,7 @@ def result_format(
     key: Callable[[R], Hashable],
     command: str,
     begun: str = "",
+    settings: Mapping[str, Any] | None = None,
 ) -> RecordFormat[tuple[R, dict[str, Any]]]:
     """The format of a file of results, each a line with its settings.
 
@@ -43,13 +44,15 @@ def result_format(
         key: Gives the key of a result.
         command: The command that writes such lines.
         begun: Pattern of other files that it may leave before the first line.
+        settings: What lines mean that do not have these settings, as older ones.
     """
+    meant = dict(settings or {})
 
     def from_json(line: str) -> tuple[R, dict[str, Any]]:
         try:
             fields = json.loads(line)
-            settings = dict(fields.pop("settings"))
-            return decode(fields), settings
+            found = {**meant, **fields.pop("settings")}
+            return decode(fields), found
         except _NO_RUN as error:
             raise RunError(str(error)) from error
 

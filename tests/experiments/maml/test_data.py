@@ -56,8 +56,7 @@ def test_a_missing_file_is_told_with_what_it_should_be(tmp_path: Path) -> None:
         ({"X": np.zeros((24, 4, 5, 6), dtype=np.uint8)}, r"X is uint8 of shape \(24, 4, 5, 6\)"),
         ({"X": np.zeros((24, 4, 5, 5), dtype=np.uint8)}, "96 images have no ink"),
         ({"val": np.array([0.5])}, "val is float64"),
-        ({"val": np.arange(3)}, "val has 3 classes and a task takes 5"),
-        ({"val": np.arange(1)}, "val has 1 class and a task takes 5"),
+        ({"val": np.arange(0)}, "val names no class"),
         ({"test": np.arange(90, 99)}, "test names a class that X does not have"),
         ({"test": np.arange(8)}, "a class stands twice"),
         ({"train": np.array([{}] * 5, dtype=object)}, "it is something else"),
@@ -68,6 +67,45 @@ def test_a_file_that_is_something_else_is_refused(
 ) -> None:
     with pytest.raises(AssetError, match=message):
         load_omniglot(tiny_omniglot.save(tmp_path / "odd.npz", **changed))
+
+
+@pytest.mark.parametrize(
+    ("ways", "shots", "message"),
+    [
+        (9, 1, "test has 8 classes and a task takes 9"),
+        (40, 1, "train has 32 classes and a task takes 40"),
+        (5, 4, "a class of train has 4 images and a task takes 5: 4 shots and one to classify"),
+    ],
+)
+def test_tasks_that_the_images_do_not_give_are_refused(
+    data: Omniglot, ways: int, shots: int, message: str
+) -> None:
+    data.check_tasks(8, 3)
+    with pytest.raises(AssetError, match=message):
+        data.check_tasks(ways, shots)
+
+
+@pytest.mark.parametrize(("ways", "shots"), [(2, 3), (8, 2), (7, 1), (32, 1)])
+def test_tasks_have_their_ways_and_shots(data: Omniglot, ways: int, shots: int) -> None:
+    """Images of a class stand together, all of a task differ, and every one is drawn."""
+    rng = np.random.default_rng(0)
+    batch = draw_tasks(data.train, 300, rng, bias=1.0, ways=ways, shots=shots, dtype=np.float64)
+    assert batch.support.shape == (300, ways * shots, PIXELS + 1)
+    classes, copies, _ = data.train.shape
+    flat = data.train.reshape(-1, PIXELS) / 255
+    assert len(np.unique(flat, axis=0)) == len(flat)  # so that an image tells which one it is
+    number = {image.tobytes(): i for i, image in enumerate(flat)}
+    seen: set[int] = set()
+    for task in range(300):
+        support = [number[image[:-1].tobytes()] for image in batch.support[task]]
+        asked = batch.query_ids[task]
+        np.testing.assert_array_equal(batch.query[task][:, :-1], flat[asked])
+        of_class = np.array(support).reshape(ways, shots) // copies
+        assert (of_class == (asked // copies)[:, None]).all()
+        assert len(set(asked // copies)) == ways
+        assert len({*support, *asked.tolist()}) == ways * (shots + 1)
+        seen |= set(support)
+    assert seen == set(range(classes * copies))
 
 
 def test_a_single_blank_image_is_one(tmp_path: Path) -> None:

@@ -45,15 +45,18 @@ def test_relu_kernels_at_a_point_and_its_mirror() -> None:
     assert ntk.between(x, -x)[0, 0] == pytest.approx(0.0, abs=1e-12)  # never active at once
 
 
-def test_the_dictionary_holds_what_the_weights_of_the_linear_kernel_hold(data: Omniglot) -> None:
+@pytest.mark.parametrize(("ways", "shots"), [(5, 1), (3, 2)])
+def test_the_dictionary_holds_what_the_weights_of_the_linear_kernel_hold(
+    data: Omniglot, ways: int, shots: int
+) -> None:
     kernel = KernelMethod(kind="linear", w=0.5, b=0.3)
-    weights = LinearFunction(kernel, PIXELS)
-    table = DictionaryFunction(kernel, data.train)
-    for batch in batches(data, 5):
+    weights = LinearFunction(kernel, PIXELS, ways)
+    table = DictionaryFunction(kernel, data.train, ways)
+    for batch in batches(data, 5, ways=ways, shots=shots):
         norms = [f.meta_step(batch, inner_steps=2, **STEP) for f in (weights, table)]
         assert norms[0] == pytest.approx(norms[1])
         np.testing.assert_allclose(*(f.logits(batch, 0.4, 20) for f in (weights, table)))
-    assert 0 < np.count_nonzero(table.coefficients.any(axis=1)) <= 5 * 20
+    assert 0 < np.count_nonzero(table.coefficients.any(axis=1)) <= 5 * 4 * ways
 
 
 def test_the_linear_kernel_is_descent_of_linear_weights(data: Omniglot) -> None:

@@ -30,11 +30,14 @@ def grams_of(net: WeightNetwork) -> GramNetwork:
     )
 
 
+@pytest.mark.parametrize(("ways", "shots"), [(5, 1), (3, 2), (8, 3)])
 @pytest.mark.parametrize("inner_steps", [1, 3])
-def test_inner_products_of_the_weights_are_enough(data: Omniglot, inner_steps: int) -> None:
-    net = random_weights(7)
+def test_inner_products_of_the_weights_are_enough(
+    data: Omniglot, inner_steps: int, ways: int, shots: int
+) -> None:
+    net = random_weights(7, ways=ways)
     grams = grams_of(net)
-    for batch in batches(data, 6):
+    for batch in batches(data, 6, ways=ways, shots=shots):
         norms = [n.meta_step(batch, inner_steps=inner_steps, **STEP) for n in (net, grams)]
         assert norms[0] == pytest.approx(norms[1], rel=EXACT)
         answers = [n.logits(batch, 0.4, 20) for n in (net, grams)]
@@ -46,7 +49,7 @@ def test_the_limit_is_the_small_network_of_special_weights(data: Omniglot) -> No
     first, readout = np.zeros((PIXELS + 5, PIXELS + 1)), np.zeros((5, PIXELS + 5))
     first[:PIXELS, :PIXELS] = SCALES.u * np.eye(PIXELS)
     readout[:, PIXELS:] = SCALES.v * np.eye(5)
-    small, limit = WeightNetwork(first, readout), limit_network(PIXELS, SCALES, np.float64)
+    small, limit = WeightNetwork(first, readout), limit_network(PIXELS, SCALES, dtype=np.float64)
     for batch in batches(data, 6):
         for net in (small, limit):
             net.meta_step(batch, inner_steps=1, **STEP)
@@ -61,13 +64,13 @@ def after_steps(net: Any, work: list[Episodes]) -> np.ndarray:
 
 def test_networks_come_near_the_limit_as_they_get_wider(data: Omniglot) -> None:
     work = batches(data, 6)
-    limit = after_steps(limit_network(PIXELS, SCALES, np.float64), work)
+    limit = after_steps(limit_network(PIXELS, SCALES, dtype=np.float64), work)
     widths, seeds = (64, 256, 1024, 4096), 12
     runs = np.empty((len(widths), seeds))
     for i, width in enumerate(widths):
         for seed in range(seeds):
             rng = np.random.default_rng([width, seed])
-            found = after_steps(finite_network(width, PIXELS, SCALES, rng, np.float64), work)
+            found = after_steps(finite_network(width, PIXELS, SCALES, rng, dtype=np.float64), work)
             runs[i, seed] = np.sqrt(np.square(found - limit).mean())
     rate = fit_rate(widths, runs)
     # A run's logarithm varies by 0.3, so that the slope of 48 has an error of 0.03.
@@ -78,11 +81,11 @@ def test_networks_come_near_the_limit_as_they_get_wider(data: Omniglot) -> None:
 def test_the_mean_of_many_networks_comes_near_the_limit_faster(data: Omniglot) -> None:
     """Fluctuations average out; what is left is the bias of a finite width, of order 1 / n."""
     work = batches(data, 4)
-    limit = after_steps(limit_network(PIXELS, SCALES, np.float64), work)
+    limit = after_steps(limit_network(PIXELS, SCALES, dtype=np.float64), work)
 
     def bias(width: int, seeds: int = 120) -> float:
         rngs = (np.random.default_rng([width, seed]) for seed in range(seeds))
-        nets = (finite_network(width, PIXELS, SCALES, rng, np.float64) for rng in rngs)
+        nets = (finite_network(width, PIXELS, SCALES, rng, dtype=np.float64) for rng in rngs)
         mean = np.mean([after_steps(net, work) for net in nets], axis=0)
         return float(np.sqrt(np.square(mean - limit).mean()))
 
@@ -94,8 +97,8 @@ def test_the_mean_of_many_networks_comes_near_the_limit_faster(data: Omniglot) -
 def test_gradients_of_the_limit_are_those_of_a_very_wide_network(data: Omniglot) -> None:
     """By what one unclipped step does to the function at all inputs, M = VU."""
     (batch,) = batches(data, 1)
-    wide = finite_network(400_000, PIXELS, SCALES, np.random.default_rng(0), np.float64)
-    limit = limit_network(PIXELS, SCALES, np.float64)
+    wide = finite_network(400_000, PIXELS, SCALES, np.random.default_rng(0), dtype=np.float64)
+    limit = limit_network(PIXELS, SCALES, dtype=np.float64)
     assert isinstance(wide, GramNetwork)
     before = wide.m.copy()
     for net in (wide, limit):

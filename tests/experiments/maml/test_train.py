@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import tiny_omniglot
 
-from widthwise.errors import LimitError
+from widthwise.errors import AssetError, LimitError
 from widthwise.experiments.maml import (
     KERNELS,
     RECIPES,
@@ -24,7 +24,9 @@ SCALES = LayerScales(u=0.8, v=0.6, bias=0.7)
 SHORT = MamlSettings(steps=20, epoch=5, tasks=8, validation_batches=4, test_batches=4)
 
 
-@pytest.mark.parametrize(("network", "width"), [("finite", 6), ("finite", 60), ("limit", None)])
+@pytest.mark.parametrize(
+    ("network", "width"), [("finite", 6), ("finite", 60), ("relu", 6), ("limit", None)]
+)
 def test_a_seed_decides_everything(data: Omniglot, network: str, width: int | None) -> None:
     def run(seed: int) -> Any:
         found = meta_train(data, network, width, seed=seed, settings=SHORT)
@@ -55,6 +57,22 @@ def test_the_checkpoint_that_was_best_is_tested_not_the_last(data: Omniglot) -> 
     assert again.test == found.test
 
 
+def test_more_shots_help_and_more_ways_are_harder(data: Omniglot) -> None:
+    def accuracy(ways: int, shots: int) -> float:
+        kind = {"ways": ways, "shots": shots, "test_batches": 40}
+        found = meta_train(data, "limit", settings=MamlSettings(**{**vars(SHORT), **kind}))
+        assert found.test is not None
+        return found.test.accuracy
+
+    # 320 tasks and one seed each: shares differ by .05 and more, their errors are .02.
+    assert accuracy(5, 3) > accuracy(5, 1) > accuracy(8, 1)
+
+
+def test_tasks_that_the_images_do_not_give_are_refused(data: Omniglot) -> None:
+    with pytest.raises(AssetError, match="test has 8 classes and a task takes 9"):
+        meta_train(data, "limit", settings=MamlSettings(ways=9))
+
+
 @pytest.mark.parametrize("network", ["finite", "limit"])
 def test_a_run_that_diverges_has_a_reason_and_no_score(data: Omniglot, network: str) -> None:
     known = recipe_of(network, 6)
@@ -79,7 +97,14 @@ def test_recipes_are_the_papers_and_the_nearest_between() -> None:
         (lambda: recipe_of("finite", 0), "from 1 to 1,000,000; got 0"),
         (lambda: recipe_of("finite", 10**9), "the limit stands for wider ones"),
         (lambda: recipe_of("finite", None), "got None"),
-        (lambda: recipe_of("deep", None), "one of finite, limit, linear, gp, ntk; got 'deep'"),
+        (
+            lambda: recipe_of("deep", None),
+            "one of finite, limit, relu, linear, gp, ntk; got 'deep'",
+        ),
+        (lambda: recipe_of("relu", 9000), "of a ReLU network must be from 1 to 8,192; got 9000"),
+        (lambda: MamlSettings(ways=1), "ways must be at least 2; got 1"),
+        (lambda: MamlSettings(shots=0), "shots must be at least 1; got 0"),
+        (lambda: MamlSettings(ways=50, shots=20), "must be at most 500; got 50 x 20"),
         (lambda: MamlSettings(tasks=0), "tasks must be at least 1; got 0"),
         (lambda: MamlSettings(clip=float("nan")), "clip must be a number above 0; got nan"),
         (lambda: MetaRecipe(lr=-1.0), "learning rate must be a number above 0; got -1"),

@@ -8,27 +8,18 @@ from .figure import draw_runs
 from .kernels import KernelMethod
 from .networks import LayerScales
 from .page import maml_page
+from .recipes import KERNELS, LIMIT, RECIPES, RELU, MamlNetwork, MetaRecipe, recipe_of
 from .results import FORMAT, load
 from .run import MamlJob, run_maml
 from .summary import summary
-from .train import (
-    KERNELS,
-    LIMIT,
-    RECIPES,
-    MamlNetwork,
-    MamlResult,
-    MamlSettings,
-    MetaRecipe,
-    QueryScore,
-    meta_train,
-    recipe_of,
-)
+from .train import MamlResult, MamlSettings, QueryScore, meta_train
 
 __all__ = [
     "FORMAT",
     "KERNELS",
     "LIMIT",
     "RECIPES",
+    "RELU",
     "KernelMethod",
     "LayerScales",
     "MamlJob",

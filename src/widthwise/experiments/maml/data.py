@@ -1,6 +1,7 @@
 """Omniglot: handwritten characters, 20 images of each, in three disjoint sets of classes.
 
-Tasks have 5 ways and 1 shot: one image of each class to learn from, another to classify.
+A task of N ways and K shots has K images of each of N classes to learn from, and another image of
+each to classify.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ...stats import counted
 
 Images: TypeAlias = NDArray[np.uint8]
 
-WAYS = 5
+MOST_SUPPORT = 500  # images of a task to learn from: tables of their square are made
 _SETS = ("train", "val", "test")
 _EXPECTED = (
     "a NumPy archive (.npz) with the images X, uint8 of shape (classes, images, side, side), ink "
@@ -42,6 +43,25 @@ class Omniglot:
     train: Images
     val: Images
     test: Images
+
+    def check_tasks(self, ways: int, shots: int) -> None:
+        """Raise AssetError where a set has too few classes or images for such tasks.
+
+        Args:
+            ways: Classes of a task.
+            shots: Images of each to learn from; one more is classified.
+        """
+        for name, images in vars(self).items():
+            classes, copies, _ = images.shape
+            if classes < ways:
+                raise AssetError(
+                    f"{name} has {classes:,} class{'es' * (classes != 1)} and a task takes {ways}"
+                )
+            if copies <= shots:
+                raise AssetError(
+                    f"a class of {name} has {counted(copies, 'image')} and a task takes "
+                    f"{shots + 1}: {counted(shots, 'shot')} and one to classify"
+                )
 
 
 def load_omniglot(path: Path) -> Omniglot:
@@ -88,9 +108,8 @@ def _fault(arrays: dict[str, NDArray[np.generic]]) -> str:
         indices = arrays[name]
         if indices.ndim != 1 or indices.dtype.kind not in "iu":
             return f"{name} is {indices.dtype} of shape {indices.shape}"
-        if len(indices) < WAYS:
-            number = f"{len(indices)} class{'es' * (len(indices) != 1)}"
-            return f"{name} has {number} and a task takes {WAYS}"
+        if not len(indices):
+            return f"{name} names no class"
         if indices.min() < 0 or indices.max() >= len(images):
             return f"{name} names a class that X does not have"
     every = np.concatenate([arrays[name] for name in _SETS])
@@ -112,13 +131,13 @@ def _flat(images: Images) -> Images:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Episodes:
-    """Tasks of 5 ways and 1 shot. Classes come in random order: the index of a class is its label.
+    """Tasks. Classes come in random order: the index of a class is its label.
 
     Attributes:
-        support: Images to learn from, shape (tasks, 5, pixels + 1), ink 1; the last entry is the
-            constant input of the bias.
-        query: Images to classify, of the same shape.
-        query_ids: Indices of the query images among all images of the set, shape (tasks, 5).
+        support: Images to learn from, shape (tasks, ways x shots, pixels + 1), those of a class
+            together, ink 1; the last entry is the constant input of the bias.
+        query: Images to classify, one of each class, shape (tasks, ways, pixels + 1).
+        query_ids: Indices of the query images among all images of the set, shape (tasks, ways).
     """
 
     support: NDArray[np.floating]
@@ -132,24 +151,51 @@ def draw_tasks(
     rng: np.random.Generator,
     *,
     bias: float,
+    ways: int = 5,
+    shots: int = 1,
     dtype: type[np.floating] = np.float32,
 ) -> Episodes:
-    """Draw tasks: 5 classes without repetition, two different images of each.
+    """Draw tasks: classes without repetition, and different images of each.
 
     Args:
-        images: Set of shape (classes, images of a class, pixels), at least 5 classes and 2 images.
+        images: Set of shape (classes, images of a class, pixels); at least as many classes as
+            ways, and more images than shots.
         tasks: Number of tasks.
         rng: Generator; the draws do not depend on `bias` and `dtype`.
         bias: Constant input of the bias; 0 for none.
+        ways: Classes of a task.
+        shots: Images of each class to learn from.
         dtype: Type of the images of the batch.
     """
     number, copies, pixels = images.shape
-    classes = rng.integers(number, size=(tasks, WAYS))
-    while len(again := np.flatnonzero((np.diff(np.sort(classes)) == 0).any(axis=1))):
-        classes[again] = rng.integers(number, size=(len(again), WAYS))
+    classes = _classes(number, (tasks, ways), rng)
     first = rng.integers(copies, size=classes.shape)
-    second = (first + rng.integers(1, copies, size=classes.shape)) % copies
-    ids = np.stack([classes * copies + first, classes * copies + second])
-    both = np.full((2, tasks, WAYS, pixels + 1), bias, dtype=dtype)
-    np.multiply(images.reshape(-1, pixels)[ids], dtype(1 / 255), out=both[..., :-1])
-    return Episodes(support=both[0], query=both[1], query_ids=ids[1])
+    query = (first + rng.integers(1, copies, size=classes.shape)) % copies
+    support = first[..., None]
+    if shots > 1:
+        order = rng.random((*classes.shape, copies))
+        for drawn in (first, query):
+            np.put_along_axis(order, drawn[..., None], 2.0, axis=-1)  # behind all others
+        others = np.argsort(order, axis=-1)[..., : shots - 1]
+        support = np.concatenate([support, others], axis=-1)
+    query_ids = classes * copies + query
+    support_ids = (classes[..., None] * copies + support).reshape(tasks, -1)
+    flat = images.reshape(-1, pixels)
+
+    def batch(ids: NDArray[np.int64]) -> NDArray[np.floating]:
+        inputs = np.full((*ids.shape, pixels + 1), bias, dtype=dtype)
+        np.multiply(flat[ids], dtype(1 / 255), out=inputs[..., :-1])
+        return inputs
+
+    return Episodes(support=batch(support_ids), query=batch(query_ids), query_ids=query_ids)
+
+
+def _classes(number: int, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Different classes in each row."""
+    tasks, ways = shape
+    if ways**2 > 8 * number:  # rows drawn freely would nearly all have a class twice
+        return np.argsort(rng.random((tasks, number)), axis=1)[:, :ways]
+    classes = rng.integers(number, size=shape)
+    while len(again := np.flatnonzero((np.diff(np.sort(classes)) == 0).any(axis=1))):
+        classes[again] = rng.integers(number, size=(len(again), ways))
+    return classes

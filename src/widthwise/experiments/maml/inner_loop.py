@@ -2,12 +2,12 @@
 
 The network is f(x) = V U x, the bias being the weight of a constant input. All changes by
 gradient descent in a task stay in the span of a few vectors: the rows of V and the features H of
-the support images. Let Phi be these 5 + 5 rows. After any number of steps
+the support images. Let Phi be these rows, ways + support images. After any number of steps
 
     V_k = v Phi,    features of the support  h Phi,    of the queries  (their old ones) + q Phi
 
-so that 10 x 10 inner products say everything, whatever the width: that of a finite network, or of
-its limit of infinite width.
+so that the inner products of these rows (10 x 10 with 5 ways and 1 shot) say everything, whatever
+the width: that of a finite network, or of its limit of infinite width.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Products:
 
     Attributes:
         basis: Products of the rows of V and the features of the support with each other, shape
-            (tasks, 10, 10).
-        query: Products of the features of the queries with these, shape (tasks, 5, 10).
+            (tasks, rows, rows); rows = ways + support images.
+        query: Products of the features of the queries with these, shape (tasks, ways, rows).
     """
 
     basis: Floats
@@ -43,9 +43,9 @@ class Adapted:
     """A network after its steps in each task.
 
     Attributes:
-        readout: Coordinates v of the rows of V, shape (tasks, 5, 10).
-        shift: Coordinates q of the changes of the queries' features, shape (tasks, 5, 10).
-        logits: Logits at the queries, shape (tasks, 5, 5).
+        readout: Coordinates v of the rows of V, shape (tasks, ways, rows).
+        shift: Coordinates q of the changes of the queries' features, shape (tasks, ways, rows).
+        logits: Logits at the queries, shape (tasks, ways, ways).
     """
 
     readout: Floats
@@ -54,15 +54,19 @@ class Adapted:
 
 
 def residual(logits: Floats) -> Floats:
-    """Gradient of a task's mean cross-entropy by its logits: (softmax - labels) / 5.
+    """Gradient of a task's mean cross-entropy by its logits: (softmax - labels) / images.
+
+    Args:
+        logits: Shape (..., images, ways); as many images of each class, those of a class together.
 
     >>> residual(np.zeros((1, 5, 5)))[0, 0].round(2)
     array([-0.16,  0.04,  0.04,  0.04,  0.04])
     """
     odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
     odds /= odds.sum(axis=-1, keepdims=True)
-    ways = logits.shape[-1]
-    return np.asarray((odds - np.eye(ways, dtype=logits.dtype)) / logits.dtype.type(ways))
+    images, ways = logits.shape[-2:]
+    labels = np.repeat(np.eye(ways, dtype=logits.dtype), images // ways, axis=0)
+    return np.asarray((odds - labels) / logits.dtype.type(images))
 
 
 def adapt(products: Products, batch: Episodes, lr: float, steps: int) -> Adapted:
@@ -72,8 +76,8 @@ def adapt(products: Products, batch: Episodes, lr: float, steps: int) -> Adapted
     turned = batch.support.swapaxes(1, 2)
     overlap, query_overlap = batch.support @ turned, batch.query @ turned
     readout = np.zeros((tasks, ways, size), dtype=products.basis.dtype)
-    features, shift = readout.copy(), readout.copy()
-    readout[:, :, :ways] = features[:, :, ways:] = np.eye(ways)
+    features, shift = np.zeros_like(readout, shape=(tasks, size - ways, size)), readout.copy()
+    readout[:, :, :ways], features[:, :, ways:] = np.eye(ways), np.eye(size - ways)
     for _ in range(steps):
         errors = residual(features @ products.basis @ readout.swapaxes(1, 2))
         pulled = rate * (errors @ readout)
@@ -89,7 +93,7 @@ class Learner(ABC):
 
     @abstractmethod
     def logits(self, batch: Episodes, lr: float, steps: int) -> Floats:
-        """Logits at the queries after steps on each task's support, shape (tasks, 5, 5)."""
+        """Logits at the queries after steps on each task's support, (tasks, ways, ways)."""
 
     @abstractmethod
     def meta_step(

@@ -2,8 +2,9 @@
 
 A function is f(x) = sum of K(x, x_i) c_i. Within a task, gradient descent moves its values at the
 queries by the kernel. Between tasks it moves the coefficients c_i of the query images; all of them
-are training images, so that one fixed dictionary of these, with 5 coefficients each, holds the
-function after any number of steps. Of the linear kernel, 5 vectors of weights hold it.
+are training images, so that one fixed dictionary of these, with a coefficient of each class of a
+task, holds the function after any number of steps. Of the linear kernel, as many vectors of
+weights as classes hold it.
 
 Source: arXiv 2011.14522, Appendix D; the kernels are those of arXiv 1806.07572 with a bias.
 """
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...theory import ACTIVATIONS, Array
-from .data import WAYS, Episodes, Images
+from .data import Episodes, Images
 from .inner_loop import Floats, Learner, clipped, residual
 
 _CHUNK = 8192  # images of the dictionary at a time: 320 x 8192 entries are 20 MB
@@ -59,12 +60,12 @@ class KernelMethod:
 class _Function(Learner):
     """A function in the space of a kernel."""
 
-    def __init__(self, kernel: KernelMethod) -> None:
-        self.kernel = kernel
+    def __init__(self, kernel: KernelMethod, ways: int) -> None:
+        self.kernel, self.ways = kernel, ways
 
     @abstractmethod
     def values(self, images: Floats) -> Array:
-        """f, shape (images, 5), at images of shape (images, pixels)."""
+        """f, shape (images, ways), at images of shape (images, pixels)."""
 
     @abstractmethod
     def _move(self, images: Floats, ids: NDArray[np.int64], by: Array) -> None:
@@ -73,17 +74,17 @@ class _Function(Learner):
     def logits(self, batch: Episodes, lr: float, steps: int) -> Array:
         support, query = batch.support[..., :-1], batch.query[..., :-1]
         both = np.concatenate([support, query], axis=1)
-        start = self.values(both.reshape(-1, both.shape[-1])).reshape(*both.shape[:2], WAYS)
+        start = self.values(both.reshape(-1, both.shape[-1])).reshape(*both.shape[:2], self.ways)
         gram = self.kernel.between(both, support)
-        moved = start
+        moved, images = start, support.shape[1]
         for _ in range(steps):
-            moved = moved - lr * gram @ residual(moved[:, :WAYS])
-        return np.asarray(moved[:, WAYS:])
+            moved = moved - lr * gram @ residual(moved[:, :images])
+        return np.asarray(moved[:, images:])
 
     def meta_step(
         self, batch: Episodes, *, inner_lr: float, inner_steps: int, lr: float, clip: float
     ) -> float:
-        errors = residual(self.logits(batch, inner_lr, inner_steps)).reshape(-1, WAYS)
+        errors = residual(self.logits(batch, inner_lr, inner_steps)).reshape(-1, self.ways)
         images = batch.query[..., :-1].reshape(len(errors), -1)
         square = np.vdot(errors, self.kernel.between(images, images) @ errors)
         rate, norm = clipped(lr, clip, float(square))
@@ -92,12 +93,12 @@ class _Function(Learner):
 
 
 class LinearFunction(_Function):
-    """A function in the space of the linear kernel: 5 vectors of weights and 5 biases."""
+    """A function in the space of the linear kernel: a vector of weights and a bias a class."""
 
-    def __init__(self, kernel: KernelMethod, pixels: int) -> None:
+    def __init__(self, kernel: KernelMethod, pixels: int, ways: int = 5) -> None:
         """0 at every image."""
-        super().__init__(kernel)
-        self.weights, self.biases = np.zeros((pixels, WAYS)), np.zeros(WAYS)
+        super().__init__(kernel, ways)
+        self.weights, self.biases = np.zeros((pixels, ways)), np.zeros(ways)
 
     def values(self, images: Floats) -> Array:
         return self.kernel.w * (images @ self.weights) + self.kernel.b * self.biases
@@ -116,14 +117,14 @@ class DictionaryFunction(_Function):
     Cost: the value at an image, the pixels times the images that have been moved so far.
     """
 
-    def __init__(self, kernel: KernelMethod, images: Images) -> None:
+    def __init__(self, kernel: KernelMethod, images: Images, ways: int = 5) -> None:
         """0 at every image; `images`, shape (classes, images, pixels), are the dictionary."""
-        super().__init__(kernel)
+        super().__init__(kernel, ways)
         self.images = images.reshape(-1, images.shape[-1])
-        self.coefficients = np.zeros((len(self.images), WAYS))
+        self.coefficients = np.zeros((len(self.images), ways))
 
     def values(self, images: Floats) -> Array:
-        values = np.zeros((len(images), WAYS))
+        values = np.zeros((len(images), self.ways))
         moved = np.flatnonzero(self.coefficients.any(axis=1))
         for start in range(0, len(moved), _CHUNK):
             part = moved[start : start + _CHUNK]
@@ -140,8 +141,10 @@ class DictionaryFunction(_Function):
         return twin
 
 
-def kernel_function(kernel: KernelMethod, images: Images) -> LinearFunction | DictionaryFunction:
+def kernel_function(
+    kernel: KernelMethod, images: Images, ways: int = 5
+) -> LinearFunction | DictionaryFunction:
     """The function 0 in the space of a kernel, to be meta-trained on a set of images."""
     if kernel.kind == "linear":
-        return LinearFunction(kernel, images.shape[-1])
-    return DictionaryFunction(kernel, images)
+        return LinearFunction(kernel, images.shape[-1], ways)
+    return DictionaryFunction(kernel, images, ways)

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .data import WAYS, Episodes
+from .data import Episodes
 from .inner_loop import Adapted, Floats, Learner, Products, adapt, clipped, residual
 
 MOST_WIDTH = 1_000_000  # takes a minute to draw; nearer to the limit than rounding
@@ -79,26 +79,26 @@ class _Gradient:
     dU = Phi' pull, dV = mix V + push U'.
     """
 
-    pull: Floats  # (5 + 5 tasks, inputs)
-    mix: Floats  # (5, 5)
-    push: Floats  # (5, inputs)
+    pull: Floats  # (ways + support images of all tasks, inputs)
+    mix: Floats  # (ways, ways)
+    push: Floats  # (ways, inputs)
 
 
 def _meta_gradient(batch: Episodes, adapted: Adapted) -> _Gradient:
     """Gradient of the queries' loss by the adapted weights, used as that by the weights before."""
-    tasks, ways, inputs = batch.query.shape
+    _, ways, inputs = batch.query.shape
     errors = residual(adapted.logits)
     turned = errors.swapaxes(1, 2)
     shift = turned @ adapted.shift
-    pulls = adapted.readout.swapaxes(1, 2) @ turned  # (tasks, 10, 5)
+    pulls = adapted.readout.swapaxes(1, 2) @ turned  # (tasks, ways + support images, ways)
     query, support = (x.reshape(-1, inputs) for x in (batch.query, batch.support))
 
     def over_tasks(blocks: Floats, images: Floats) -> Floats:
         return product(blocks.swapaxes(0, 1).reshape(ways, -1), images)
 
-    pull = np.empty((ways * (1 + tasks), inputs), dtype=query.dtype)
+    pull = np.empty((ways + len(support), inputs), dtype=query.dtype)
     pull[:ways] = over_tasks(pulls[:, :ways], query)
-    np.matmul(pulls[:, ways:], batch.query, out=pull[ways:].reshape(batch.query.shape))
+    np.matmul(pulls[:, ways:], batch.query, out=pull[ways:].reshape(batch.support.shape))
     return _Gradient(
         pull=pull,
         mix=shift[:, :, :ways].sum(axis=0),
@@ -113,17 +113,17 @@ class WeightNetwork(LinearNetwork):
     """
 
     def __init__(self, first: Floats, readout: Floats) -> None:
-        """From U, shape (width, inputs), and V, shape (5, width)."""
+        """From U, shape (width, inputs), and V, shape (ways, width)."""
         self.first, self.readout = first, readout
         self._features = first[:0]
 
     def products(self, batch: Episodes) -> Products:
-        tasks, ways, inputs = batch.support.shape
+        tasks, _, inputs = batch.support.shape
         width = len(self.first)
         turned = self.first.T
-        support = product(batch.support.reshape(-1, inputs), turned).reshape(tasks, ways, width)
-        query = product(batch.query.reshape(-1, inputs), turned).reshape(tasks, ways, width)
-        rows = np.broadcast_to(self.readout, (tasks, ways, width))
+        support = product(batch.support.reshape(-1, inputs), turned).reshape(tasks, -1, width)
+        query = product(batch.query.reshape(-1, inputs), turned).reshape(tasks, -1, width)
+        rows = np.broadcast_to(self.readout, (tasks, *self.readout.shape))
         basis = np.concatenate([rows, support], axis=1)
         columns = basis.swapaxes(1, 2)
         self._features = support.reshape(-1, width)
@@ -152,18 +152,19 @@ class GramNetwork(LinearNetwork):
     """
 
     def __init__(self, a: Floats, m: Floats, b: Floats) -> None:
-        """From A = U'U, shape (inputs, inputs), M = VU, shape (5, inputs), and B = VV'."""
+        """From A = U'U, shape (inputs, inputs), M = VU, shape (ways, inputs), and B = VV'."""
         self.a, self.m, self.b = np.asfortranarray(a), m, b
         self._seen = self._features = m[:0]
 
     def products(self, batch: Episodes) -> Products:
-        tasks, ways, inputs = batch.support.shape
+        tasks, images, inputs = batch.support.shape
+        ways = len(self.m)
         support = batch.support.reshape(-1, inputs)
         self._seen = times_symmetric(support, self.a)  # U'H' of all tasks, turned
         self._features = product(support, self.m.T)  # HV'
-        near = self._seen.reshape(tasks, ways, inputs).swapaxes(1, 2)
-        with_readout = self._features.reshape(tasks, ways, ways)
-        basis = np.empty((tasks, 2 * ways, 2 * ways), dtype=support.dtype)
+        near = self._seen.reshape(tasks, images, inputs).swapaxes(1, 2)
+        with_readout = self._features.reshape(tasks, images, ways)
+        basis = np.empty((tasks, ways + images, ways + images), dtype=support.dtype)
         basis[:, :ways, :ways] = self.b
         basis[:, ways:, :ways] = with_readout
         basis[:, :ways, ways:] = with_readout.swapaxes(1, 2)
@@ -172,14 +173,14 @@ class GramNetwork(LinearNetwork):
         return Products(basis=basis, query=query)
 
     def descend(self, batch: Episodes, adapted: Adapted, lr: float, clip: float) -> float:
-        gradient = _meta_gradient(batch, adapted)
+        gradient, ways = _meta_gradient(batch, adapted), len(self.m)
         support = batch.support.reshape(-1, self.a.shape[0])
         phi_u = np.concatenate([self.m, self._seen])  # Phi U
         v_phi = np.concatenate([self.b, self._features.T], axis=1)  # V Phi'
         phi_du = np.empty_like(gradient.pull)  # Phi dU
-        phi_du[:WAYS] = product(v_phi, gradient.pull)
+        phi_du[:ways] = product(v_phi, gradient.pull)
         rest = np.concatenate([self._features, product(self._seen, support.T)], axis=1)
-        phi_du[WAYS:] = product(rest, gradient.pull)
+        phi_du[ways:] = product(rest, gradient.pull)
         dv_u = gradient.mix @ self.m + times_symmetric(gradient.push, self.a)
         dv_v = gradient.mix @ self.b + gradient.push @ self.m.T
         dv_dv = dv_v @ gradient.mix.T + dv_u @ gradient.push.T
@@ -187,7 +188,7 @@ class GramNetwork(LinearNetwork):
         rate, norm = clipped(lr, clip, float(square))
         factor = self.m.dtype.type(rate)
         dv_phi = gradient.mix @ v_phi + product(gradient.push, phi_u.T)
-        moved = dv_u + phi_du[:WAYS]
+        moved = dv_u + phi_du[:ways]
         self.m = self.m - factor * moved + factor**2 * product(dv_phi, gradient.pull)
         self.b = self.b - factor * (dv_v + dv_v.T) + factor**2 * dv_dv
         half = factor * phi_u - (factor**2 / 2) * phi_du
@@ -199,18 +200,19 @@ class GramNetwork(LinearNetwork):
 
 
 def limit_network(
-    pixels: int, scales: LayerScales, dtype: type[np.floating] = np.float32
+    pixels: int, scales: LayerScales, ways: int = 5, dtype: type[np.floating] = np.float32
 ) -> GramNetwork:
     """The limit of infinite width, before training.
 
     Args:
         scales: Initial scales of the networks whose limit it is.
+        ways: Classes of a task.
         dtype: Type of all arithmetic.
     """
     a = np.zeros((pixels + 1, pixels + 1), dtype=dtype)
     np.fill_diagonal(a[:pixels, :pixels], scales.u**2)
-    m = np.zeros((WAYS, pixels + 1), dtype=dtype)
-    return GramNetwork(a, m, np.eye(WAYS, dtype=dtype) * dtype(scales.v**2))
+    m = np.zeros((ways, pixels + 1), dtype=dtype)
+    return GramNetwork(a, m, np.eye(ways, dtype=dtype) * dtype(scales.v**2))
 
 
 def finite_network(
@@ -218,30 +220,32 @@ def finite_network(
     pixels: int,
     scales: LayerScales,
     rng: np.random.Generator,
+    ways: int = 5,
     dtype: type[np.floating] = np.float32,
 ) -> LinearNetwork:
     """A random network: by its weights or, where these are more, by their inner products.
 
     Args:
         width: Neurons of the hidden layer, 1 to `MOST_WIDTH`.
+        ways: Classes of a task.
         dtype: Type of all arithmetic after the drawing.
     """
-    readout = rng.standard_normal((WAYS, width)) * (scales.v / sqrt(width))
-    if width <= pixels + WAYS:
-        first = _first_rows(width, width, pixels, scales, rng)
+    readout = rng.standard_normal((ways, width)) * (scales.v / sqrt(width))
+    if width <= pixels + ways:
+        first = first_rows(width, width, pixels, scales, rng)
         return WeightNetwork(first.astype(dtype), readout.astype(dtype))
-    a, m = np.zeros((pixels + 1, pixels + 1)), np.zeros((WAYS, pixels + 1))
+    a, m = np.zeros((pixels + 1, pixels + 1)), np.zeros((ways, pixels + 1))
     for start in range(0, width, _ROWS):
-        first = _first_rows(min(_ROWS, width - start), width, pixels, scales, rng)
+        first = first_rows(min(_ROWS, width - start), width, pixels, scales, rng)
         a += first.T @ first
         m += readout[:, start : start + len(first)] @ first
     return GramNetwork(a.astype(dtype), m.astype(dtype), (readout @ readout.T).astype(dtype))
 
 
-def _first_rows(
+def first_rows(
     number: int, width: int, pixels: int, scales: LayerScales, rng: np.random.Generator
 ) -> Floats:
-    """The given number of rows of U, whose bias is 0."""
+    """The given number of rows of U of a network of this width; their bias is 0."""
     rows = np.zeros((number, pixels + 1))
     rows[:, :pixels] = rng.standard_normal((number, pixels)) * (scales.u / sqrt(width))
     return rows

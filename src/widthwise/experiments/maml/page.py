@@ -45,17 +45,18 @@ def maml_page(path: Path) -> Page:
     seeds = {run.seed for run in runs}
     scored = any(row.estimate is not None for row in rows)
     single = len(seeds) == 1
+    task = {name: kept[-1][1][name] for name in ("ways", "shots")}
     return Page(
         title="How wide should a network be to learn new characters?",
         byline=f"MAML on Omniglot · {counted(len(runs), 'run')} of {counted(len(rows), 'network')}",
         answer=_answer(rows, besides, single),
         warnings=excluded,
         sections=run_sections(
-            draw_runs(runs) if scored else None,
+            draw_runs(runs, **task) if scored else None,
             "Left in validation, by one step within a task; right in the test, by 20.",
-            (_networks(rows, besides, single), _runs(kept)),
+            (_networks(rows, besides, single), *_beside_kernels(rows), _runs(kept)),
             failed=[(run.title, run.reason) for run in runs if run.reason],
-            method=_method(single),
+            method=_method(single, **task),
             unknown=_unknown(rows, single),
             settings=(
                 seed_row(seeds),
@@ -108,7 +109,7 @@ def _answer(
     known = {row.label: estimate for row in rows if (estimate := _accuracy(row)) is not None}
     if not known:
         return (NO_SCORE,)
-    sentence = f"Characters seen once are known again: {format_shares(outermost(known))}."
+    sentence = f"New characters are known again: {format_shares(outermost(known))}."
     chance = "With one seed, intervals hold chance of the test tasks and not of the start."
     beside = difference_sentence(verdicts(besides))
     return tuple(filter(None, (sentence, " ".join(filter(None, (beside, chance * single))))))
@@ -146,6 +147,33 @@ def _networks(
     )
 
 
+def _beside_kernels(rows: Sequence[MamlRow]) -> tuple[Table, ...]:
+    """Every ReLU network less the kernels of ReLU networks; nothing where one is missing."""
+    kernels = [row for row in rows if row.network in MamlResult.slow_kernels]
+    pairs = [
+        (row.label, kernel.label, paired_differences(_scores(row), _scores(kernel)))
+        for row in rows
+        if row.network == "relu"
+        for kernel in kernels
+    ]
+    if not pairs:
+        return ()
+    words = verdicts({f"{label} {kernel}": each for label, kernel, each in pairs})
+    lines = tuple(
+        (label, kernel, points(each), words.get(f"{label} {kernel}", "-"))
+        for label, kernel, each in pairs
+    )
+    return (
+        Table(
+            title="ReLU networks beside their kernels",
+            about="What training the features adds: a ReLU network in muP less a kernel whose "
+            "features stay as they start, seed by seed; adjusted by Holm's method over these rows.",
+            header=("network", "kernel", "less the kernel [points]", "beside the kernel"),
+            rows=lines,
+        ),
+    )
+
+
 def _runs(kept: Sequence[tuple[MamlResult, dict[str, Any]]]) -> Table:
     header = ("network", "width", "seed", "accuracy [%]", "std. error", "tasks", "best step")
     lines = []
@@ -174,7 +202,7 @@ def _runs(kept: Sequence[tuple[MamlResult, dict[str, Any]]]) -> Table:
     )
 
 
-def _method(single: bool) -> tuple[str, ...]:
+def _method(single: bool, ways: int, shots: int) -> tuple[str, ...]:
     """What accuracies and intervals are of."""
     chance = (
         "With one seed an interval is over the test tasks, and a difference adds the errors of "
@@ -184,9 +212,10 @@ def _method(single: bool) -> tuple[str, ...]:
         "networks of a seed meet the same tasks."
     )
     return (
-        "5-way 1-shot: of 5 characters never trained on, with one image each, which "
-        "is the other image? Chance is 20 %. The checkpoint that is best in validation is tested, "
-        "on classes that neither training nor validation had.",
+        f"{ways}-way {shots}-shot: of {ways} characters never trained on, with "
+        f"{counted(shots, 'image')} each, which is the other image? Chance is {100 / ways:.3g} %. "
+        "The checkpoint that is best in validation is tested, on classes that neither training nor "
+        "validation had.",
         chance,
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..run_format import run_format
-from .train import MamlResult, recipe_of
+from .recipes import recipe_of
+from .train import MamlResult
 
 
 def _check(result: MamlResult) -> None:
@@ -12,5 +13,7 @@ def _check(result: MamlResult) -> None:
         raise ValueError(f"an accuracy must be from 0 to 1, not {result.test.accuracy:g}")
 
 
-FORMAT = run_format(MamlResult, command="maml", value="test", check=_check)
+FORMAT = run_format(
+    MamlResult, command="maml", value="test", check=_check, settings={"ways": 5, "shots": 1}
+)
 load = FORMAT.load

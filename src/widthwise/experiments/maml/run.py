@@ -9,8 +9,9 @@ from pathlib import Path
 from ... import __version__
 from ...runs import ProgressCallback, ResultUnit, run_results
 from .data import Omniglot
+from .recipes import MamlNetwork, MetaRecipe, recipe_of
 from .results import FORMAT
-from .train import MamlNetwork, MamlResult, MamlSettings, MetaRecipe, meta_train, recipe_of
+from .train import MamlResult, MamlSettings, meta_train
 
 
 @dataclass(frozen=True, kw_only=True)

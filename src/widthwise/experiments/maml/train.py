@@ -5,82 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import isfinite, log, sqrt
-from typing import ClassVar
+from math import isfinite, sqrt
 
 import numpy as np
 
 from ...errors import LimitError
 from ...theory import check_least, check_positive
-from ..seeded_network import SeededNetwork
-from .data import WAYS, Images, Omniglot, draw_tasks
+from .data import MOST_SUPPORT, Episodes, Images, Omniglot, draw_tasks
 from .inner_loop import Learner
-from .kernels import KernelMethod, kernel_function
-from .networks import MOST_WIDTH, LayerScales, finite_network, limit_network
+from .kernels import kernel_function
+from .networks import finite_network, limit_network
+from .recipes import MamlNetwork, MetaRecipe, recipe_of
+from .relu_network import relu_network
 
 _START, _TRAIN, _VALIDATE, _TEST = range(4)  # streams of random numbers of a seed
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetaRecipe:
-    """Recipe of meta-training.
-
-    Attributes:
-        lr: Learning rate between tasks.
-        scales: Initial scales of a network; kernels do not use them.
-        kernel: Kernel of a function in the kernel regime; None for networks and the limit.
-    """
-
-    lr: float
-    scales: LayerScales = field(default_factory=lambda: LayerScales(u=1.0, v=0.03125, bias=1.0))
-    kernel: KernelMethod | None = None
-
-    def __post_init__(self) -> None:
-        check_positive("a learning rate", self.lr)
-
-
-LIMIT = MetaRecipe(lr=0.1)
-RECIPES = {
-    2: MetaRecipe(lr=0.05, scales=LayerScales(u=0.5, v=0.5, bias=2.0)),
-    8: MetaRecipe(lr=0.1, scales=LayerScales(u=0.5, v=0.25, bias=1.0)),
-    32: MetaRecipe(lr=0.4, scales=LayerScales(u=1.0, v=0.125, bias=0.5)),
-    128: MetaRecipe(lr=0.1, scales=LayerScales(u=1.0, v=0.125, bias=1.0)),
-    512: LIMIT,
-    2048: LIMIT,
-    8192: LIMIT,
-}
-KERNELS = {
-    "linear": MetaRecipe(lr=0.1, kernel=KernelMethod(kind="linear", w=8.0)),
-    "gp": MetaRecipe(lr=0.001, kernel=KernelMethod(kind="gp", w=1.0)),
-    "ntk": MetaRecipe(lr=0.001, kernel=KernelMethod(kind="ntk", w=0.01)),
-}
-
-
-def recipe_of(network: str, width: int | None) -> MetaRecipe:
-    """The paper's recipe (Table 4); between its widths that of the nearest, in ratio.
-
-    Args:
-        network: `finite`, `limit`, or a key of `KERNELS`.
-        width: Width of a finite network, at least 1; None otherwise.
-
-    Raises:
-        LimitError: There is no such network, or no such width.
-
-    Example:
-        >>> recipe_of("finite", 40) == RECIPES[32]
-        True
-    """
-    if network == "finite":
-        if width is None or not 1 <= width <= MOST_WIDTH:
-            raise LimitError(
-                f"the width of a finite network must be from 1 to {MOST_WIDTH:,}; got {width}; "
-                "the limit stands for wider ones"
-            )
-        return RECIPES[min(RECIPES, key=lambda known: abs(log(known / width)))]
-    if network == "limit":
-        return LIMIT
-    MamlNetwork.check_kind(network)
-    return KERNELS[network]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +26,8 @@ class MamlSettings:
     """Numbers of steps and tasks. The defaults are the paper's.
 
     Attributes:
+        ways: Classes of a task.
+        shots: Images of each class to learn from; one more is classified.
         steps: Steps of meta-training.
         tasks: Tasks in a batch of meta-training, validation and test.
         inner_lr: Learning rate within a task.
@@ -99,6 +39,8 @@ class MamlSettings:
         test_batches: Batches of the test.
     """
 
+    ways: int = 5
+    shots: int = 1
     steps: int = 10_000
     tasks: int = 32
     inner_lr: float = 0.4
@@ -114,7 +56,11 @@ class MamlSettings:
             name: value for name, value in vars(self).items() if name not in ("inner_lr", "clip")
         }
         for name, value in counts.items():
-            check_least(name, value, least=0 if name == "steps" else 1)
+            check_least(name, value, least={"steps": 0, "ways": 2}.get(name, 1))
+        if self.ways * self.shots > MOST_SUPPORT:
+            raise LimitError(
+                f"ways times shots must be at most {MOST_SUPPORT}; got {self.ways} x {self.shots}"
+            )
         for name in ("inner_lr", "clip"):
             check_positive(name, getattr(self, name))
 
@@ -132,13 +78,6 @@ class QueryScore:
     accuracy: float
     standard_error: float | None
     tasks: int
-
-
-class MamlNetwork(SeededNetwork):
-    """A network, the limit, or a kernel of `KERNELS`; the seed draws the weights and the tasks."""
-
-    kernel_names: ClassVar = {"linear": "linear kernel", "gp": "ReLU GP", "ntk": "ReLU NTK"}
-    slow_kernels: ClassVar = ("gp", "ntk")  # take fewer steps, as more teach them nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +116,7 @@ def meta_train(
     All networks of a seed see the same tasks.
 
     Args:
-        network: `finite`, `limit`, or a kernel: `linear`, `gp`, `ntk`.
+        network: `finite`, `relu`, `limit`, or a kernel: `linear`, `gp`, `ntk`.
         width: Width of a finite network.
         seed: Seed of the weights and the tasks.
         settings: Numbers of steps and tasks.
@@ -186,12 +125,16 @@ def meta_train(
 
     Raises:
         LimitError: There is no such network or width.
+        AssetError: There are too few classes or images for such tasks.
     """
     started = time.perf_counter()
     settings = settings or MamlSettings()
+    data.check_tasks(settings.ways, settings.shots)
     published = recipe_of(network, width)
     recipe = recipe or published
-    learner = _learner(data, network, width, recipe, np.random.default_rng([seed, _START]))
+    learner = _learner(
+        data, MamlNetwork(network=network, width=width, seed=seed), recipe, settings.ways
+    )
     run = _Run(data=data, recipe=recipe, settings=settings, seed=seed, on_step=on_step)
     with np.errstate(all="ignore"):  # results are checked for numbers that are not finite
         test, reason = run.run(learner)
@@ -208,15 +151,15 @@ def meta_train(
     )
 
 
-def _learner(
-    data: Omniglot, network: str, width: int | None, recipe: MetaRecipe, rng: np.random.Generator
-) -> Learner:
+def _learner(data: Omniglot, network: MamlNetwork, recipe: MetaRecipe, ways: int) -> Learner:
     pixels = data.train.shape[-1]
     if recipe.kernel is not None:
-        return kernel_function(recipe.kernel, data.train)
-    if network == "limit" or width is None:
-        return limit_network(pixels, recipe.scales)
-    return finite_network(width, pixels, recipe.scales, rng)
+        return kernel_function(recipe.kernel, data.train, ways)
+    if network.width is None:
+        return limit_network(pixels, recipe.scales, ways)
+    draw = relu_network if network.network == "relu" else finite_network
+    rng = np.random.default_rng([network.seed, _START])
+    return draw(network.width, pixels, recipe.scales, rng, ways)
 
 
 @dataclass(kw_only=True)
@@ -255,8 +198,7 @@ class _Run:
     def _step(self, learner: Learner, rng: np.random.Generator) -> bool:
         """Take one meta-step; returns whether its gradient was finite."""
         started = time.perf_counter()
-        settings, bias = self.settings, self.recipe.scales.bias
-        batch = draw_tasks(self.data.train, settings.tasks, rng, bias=bias)
+        settings, batch = self.settings, self._draw(self.data.train, rng)
         norm = learner.meta_step(
             batch,
             inner_lr=settings.inner_lr,
@@ -268,6 +210,17 @@ class _Run:
         self.done += 1
         self.on_step(self.done)
         return isfinite(norm)
+
+    def _draw(self, images: Images, rng: np.random.Generator) -> Episodes:
+        settings = self.settings
+        return draw_tasks(
+            images,
+            settings.tasks,
+            rng,
+            bias=self.recipe.scales.bias,
+            ways=settings.ways,
+            shots=settings.shots,
+        )
 
     def _diverged(self, step: int) -> str:
         return (
@@ -282,12 +235,12 @@ class _Run:
         batches = settings.test_batches if testing else settings.validation_batches
         shares_correct = []
         for _ in range(batches):
-            batch = draw_tasks(images, settings.tasks, rng, bias=self.recipe.scales.bias)
+            batch = self._draw(images, rng)
             steps = settings.test_steps if testing else settings.inner_steps
             logits = learner.logits(batch, settings.inner_lr, steps)
             if not np.isfinite(logits).all():
                 return None
-            shares_correct.append((logits.argmax(axis=-1) == np.arange(WAYS)).mean(axis=1))
+            shares_correct.append((logits.argmax(axis=-1) == np.arange(settings.ways)).mean(axis=1))
         shares = np.concatenate(shares_correct)
         number = len(shares)
         error = float(shares.std(ddof=1)) / sqrt(number) if number > 1 else None

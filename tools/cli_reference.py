@@ -117,7 +117,7 @@ JSON_KEYS = {
     "tinynet formula": "formula fitted_range proposal beside",
     "tinynet search": "folder report sentences notes formula multipliers foretold besides floor "
     "classes seeds seconds is_chance drawn formula_nets inverse_nets front behind",
-    "word2vec": "folder report networks",
+    "word2vec": "folder report networks over_seeds",
 }
 TARGET = Path(__file__).parents[1] / "docs" / "cli.md"
 

@@ -56,6 +56,48 @@ def test_every_run_is_a_record_a_row_and_in_the_figure(folder: Path) -> None:
     assert (folder / "out" / "width-40-seed-0.safetensors").is_file()
 
 
+def test_several_seeds_are_means_with_what_is_shown_beside_the_limit(folder: Path) -> None:
+    found = run(folder, *FAST, "--seeds", 2, "--json")
+    assert found.exit_code == 0, found.output
+    printed = json.loads(found.stdout)
+    assert len(printed["networks"]) == 10
+    row = printed["over_seeds"][0]
+    shares = [x["score"]["right"] / x["score"]["asked"] for x in lines(folder) if x["width"] == 8]
+    assert row["accuracy"] == pytest.approx(sum(shares) / 2)
+    assert row["interval"][0] <= row["accuracy"] <= row["interval"][1]
+    page = (folder / "out" / "report.html").read_text()
+    assert "Means with 95 % intervals over seeds." in page
+    assert (folder / "out" / "width-40-seed-1.safetensors").is_file()
+    table = run(folder, *FAST, "--seeds", 2)
+    assert [row[:8].strip() for row in table.stdout.splitlines()[1:6]] == [
+        "width 8", "width 40", "limit", "NTK", "GP",
+    ]  # fmt: skip
+    assert "Intervals are Student's over seeds." in table.stdout
+
+
+def test_the_settings_of_text8_by_name_and_parts_of_them_changed(folder: Path) -> None:
+    words = ["--preset", "text8", "--width", 8, "--no-limit", "--no-kernels"]
+    assert run(folder, *words, "--epochs", 1, "--sample", 1).exit_code == 0
+    (found,) = lines(folder)
+    asked = {"epochs": 1, "sample": 1.0, "window": 8, "negative": 25, "lr": 0.05, "decay": 0.001}
+    assert {name: found["settings"][name] for name in asked} == asked
+    whole = run(folder, "--width", 8, "--min-count", 5, "--vocabulary", 10**6, "--epochs", 1,
+                "--sample", 1, "--no-limit", "--no-kernels")  # fmt: skip
+    assert whole.exit_code == 0, whole.output  # the same run, so that nothing is refused
+    assert len(lines(folder)) == 1
+
+
+def test_a_limit_that_does_not_fit_is_refused_before_any_network_is_trained(
+    folder: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("widthwise.experiments.word2vec.networks._free_bytes", lambda _: 30_000)
+    found = run(folder, *FAST)
+    assert found.exit_code == 1
+    assert "84 x 84" in found.output
+    assert "--no-limit trains the networks alone" in found.output
+    assert not (folder / "out").exists()
+
+
 def test_the_same_command_goes_on_where_it_was(folder: Path, monkeypatch: Any) -> None:
     assert run(folder, *FAST).exit_code == 0
     whole = lines(folder)

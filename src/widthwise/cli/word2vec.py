@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,7 @@ from ..stats import counted
 from .figure_options import save_figure
 from .interrupts import CHECKPOINT_KEPT, interruption
 from .json_output import json_option, print_json, wants_json, without
-from .options import networks_options, out_option, parse_device, parse_networks
+from .options import is_typed, networks_options, out_option, parse_device, parse_networks
 from .progress_bar import progress_bar
 from .save_pages import save_page
 from .tables import print_rows, print_wrapped, table_console
@@ -38,6 +39,12 @@ _CUDA_BATCH = 512  # centres of a step where nothing is asked for
     help="Questions of four words a line, such as word2vec's questions-words.txt.",
 )
 @networks_options("--width", "64,256,1024", "NTK and GP")
+@click.option(
+    "--preset",
+    type=click.Choice(["text8"]),
+    help="The published settings on text8: every word that occurs 5 times, 15 epochs. The limit of "
+    "its 71,290 words takes 41 GB. Other options change parts of it.",
+)
 @click.option("--vocabulary", default=5000, help="Number of words, the most frequent.")
 @click.option("--min-count", default=5, help="Rarer words are left out.")
 @click.option("--window", default=8, help="Largest distance of a context.")
@@ -53,7 +60,12 @@ _CUDA_BATCH = 512  # centres of a step where nothing is asked for
 )
 @click.option("--threads", default=1, help="Threads; results of more than 1 vary.")
 @click.option("--device", callback=parse_device, default="cpu", help="cpu or cuda.")
-@click.option("--seed", default=0, help="Seed of initial weights and samples.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=1,
+    help="Runs of each network, each with initial weights and samples of its own.",
+)
 @out_option(
     "widthwise-word2vec",
     "Folder for results.jsonl, word2vec.png, report.html and a .safetensors file a network; what "
@@ -70,7 +82,7 @@ def word2vec(
     limit: bool,
     kernels: bool,
     device: str,
-    seed: int,
+    seeds: int,
     **options: Any,
 ) -> None:
     """Train word2vec (CBOW, negative sampling) in muP on TEXT, at several widths and in the limit.
@@ -91,11 +103,13 @@ def word2vec(
         run_word2vec,
     )
 
+    options = _with_preset(options)
     words = {name: options.pop(name) for name in ("vocabulary", "min_count")}
     settings = _settings(device, **options)
     networks = parse_networks("--width", widths, limit, tuple(TrainingJob.kernel_names) * kernels)
     jobs = [
         TrainingJob(network=network, width=width, seed=seed, settings=settings, device=device)
+        for seed in range(seeds)
         for network, width in networks
     ]
     click.get_current_context().with_resource(FORMAT.folder(out).held())
@@ -114,14 +128,14 @@ def _write_page(out: Path, results: Sequence[Word2vecResult]) -> None:
     """Write the page, and print what it shows where `--json` was given."""
     save_page(out / RESULTS)
     if wants_json():
-        print_json({"folder": out, "report": out / "report.html", "networks": _values(results)})
+        print_json({"folder": out, "report": out / "report.html", **_values(results)})
 
 
-def _values(results: Sequence[Word2vecResult]) -> list[dict[str, Any]]:
-    """Runs without settings and curves, which results.jsonl has."""
-    from ..experiments.word2vec import summary
+def _values(results: Sequence[Word2vecResult]) -> dict[str, Any]:
+    """Runs without settings and curves, which results.jsonl has, and networks over seeds."""
+    from ..experiments.word2vec import by_network, summary
 
-    return [
+    runs = [
         {
             "label": row.run.label,
             **without(row.run, "settings", "curve"),
@@ -130,6 +144,16 @@ def _values(results: Sequence[Word2vecResult]) -> list[dict[str, Any]]:
         }
         for row in summary(results)
     ]
+    return {"networks": runs, "over_seeds": [without(row, "runs") for row in by_network(results)]}
+
+
+def _with_preset(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with what the preset says where nothing else was typed, if one is asked for."""
+    from ..experiments.word2vec import TEXT8
+
+    preset = options.pop("preset")
+    known = {name: value for name, value in TEXT8.items() if not is_typed(name)}
+    return {**options, **known} if preset else options
 
 
 def _settings(device: str, *, batch: int | None, **options: Any) -> Word2vecSettings:
@@ -152,26 +176,27 @@ def _describe(result: Word2vecResult) -> str:
 
 
 def _print(results: Sequence[Word2vecResult], corpus: Corpus, settings: Word2vecSettings) -> None:
-    """A row a run: its accuracy with an interval, and how it stands beside the limit."""
-    from ..experiments.word2vec import summary
+    """A row a network: its accuracy with an interval, and how it stands beside the limit."""
+    from ..experiments.word2vec import by_network
 
     console = table_console()
     header = ["network", "accuracy [%]", "95 % interval", "less the limit [points]", "words/s"]
     rows, notes = [], []
-    for row in summary(results):
-        run, cells = row.run, ["-", "-", "-"]
-        if run.score is not None and row.interval is not None:
+    for row in by_network(results):
+        cells = ["-", "-", "-"]
+        if row.accuracy is not None:
+            cells[0] = f"{100 * row.accuracy:.2f}"
+        if row.interval is not None:
             low, high = (100 * end for end in row.interval)
-            cells[:2] = [f"{100 * run.score.accuracy:.2f}", f"{low:.2f} to {high:.2f}"]
+            cells[1] = f"{low:.2f} to {high:.2f}"
         if row.to_limit is not None:
             value, low, high = (
                 100 * part for part in (row.to_limit.value, row.to_limit.low, row.to_limit.high)
             )
             cells[2] = f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
-        speed = "-" if run.words_per_sec is None else f"{run.words_per_sec:,.0f}"
-        rows.append([row.run.label, *cells, speed])
-        reasons = (run.reason, row.reason)
-        notes += [f"{row.run.label}: {reason}" for reason in reasons if reason is not None]
+        speeds = [run.words_per_sec for run in row.runs if run.words_per_sec is not None]
+        rows.append([row.label, *cells, f"{median(speeds):,.0f}" if speeds else "-"])
+        notes += [f"{row.label}: {reason}" for reason in row.reasons]
     print_rows(console, header, rows)
     scores = [run.score for run in results if run.score is not None]
     asked = ""
@@ -183,7 +208,9 @@ def _print(results: Sequence[Word2vecResult], corpus: Corpus, settings: Word2vec
     for note in (
         *notes,
         f"{share}{len(corpus.words):,}. {asked}{counted(settings.epochs, 'epoch')}.",
-        "Intervals take questions as independent; those of a section share words, so that they "
-        "are too narrow.",
+        "Intervals are Student's over seeds."
+        if len({run.seed for run in results}) > 1
+        else "Intervals take questions as independent; those of a section share words, so that "
+        "they are too narrow.",
     ):
         print_wrapped(console, note)

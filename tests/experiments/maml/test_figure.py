@@ -49,3 +49,17 @@ def test_without_a_score_the_figure_is_empty_and_says_so() -> None:
     figure = draw_runs([result(None, width=8)])
     assert not figure.axes[0].lines
     assert any("Means over 0 seeds." in text.get_text() for text in figure.texts)
+
+
+def test_relu_networks_are_squares_of_their_own_and_the_task_is_in_the_title() -> None:
+    runs = [*RESULTS, result(0.6, "relu", 32), result(0.7, "relu", 128)]
+    figure = draw_runs(runs, ways=20, shots=5)
+    left, right = figure.axes
+    assert {"ReLU width 32", "ReLU width 128"} <= {str(line.get_label()) for line in left.lines}
+    squares = [
+        (int(np.asarray(line.get_xdata())[0]), float(np.asarray(line.get_ydata())[0]))
+        for line in right.lines
+        if line.get_marker() == "s" and line.get_alpha() is None
+    ]
+    assert squares == [(32, pytest.approx(60)), (128, pytest.approx(70))]
+    assert any("20-way 5-shot" in text.get_text() for text in figure.texts)

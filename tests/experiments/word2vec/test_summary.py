@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from word2vec_results import result
 
-from widthwise.experiments.word2vec import summary
+from widthwise.experiments.word2vec import by_network, summary
+from widthwise.stats import mean_with_error
 
 
 def test_a_row_has_a_difference_from_the_limit_of_its_seed() -> None:
@@ -59,3 +60,32 @@ def test_without_two_scores_there_is_nothing_to_tell() -> None:
     ):
         row = summary(runs)[0]
         assert (row.to_limit, row.reason) == (None, None)
+
+
+def test_networks_of_several_seeds_are_means_and_differences_seed_by_seed() -> None:
+    ours = [result("1000", seed=0), result("1100", seed=1), result("1000", seed=2)]
+    limits = [result("1100", None, 0), result("1110", None, 1), result("1110", None, 2)]
+    row, limit = by_network([*ours, *limits])
+    mean = mean_with_error([0.25, 0.5, 0.25])
+    assert (row.label, row.accuracy, row.interval) == ("width 8", mean.value, mean.interval())
+    gap = mean_with_error([-0.25, -0.25, -0.5])
+    assert row.to_limit is not None
+    assert (row.to_limit.value, row.to_limit.low, row.to_limit.high) == (
+        pytest.approx((gap.value, *gap.interval()))
+    )
+    assert limit.to_limit is None
+    assert [run.seed for run in limit.runs] == [0, 1, 2]
+
+
+def test_a_network_of_one_seed_has_the_intervals_of_its_run() -> None:
+    runs = [result("1010"), result("1100", None), result(None, 16)]
+    narrow, wide, _ = by_network(runs)
+    first = summary(runs)[0]
+    assert (narrow.interval, narrow.to_limit) == (first.interval, first.to_limit)
+    assert (wide.accuracy, wide.interval, wide.reasons) == (None, None, ("it diverged",))
+
+
+def test_failed_seeds_are_named_and_left_out_of_the_mean() -> None:
+    row, _ = by_network([result("10"), result(None, seed=1), result("11", None)])
+    assert (row.accuracy, row.interval, row.to_limit) == (0.5, None, None)
+    assert row.reasons == ("seed 1: it diverged",)

@@ -10,12 +10,13 @@ from .networks import SkipGram, Word2vecNetwork, check_memory, start
 from .page import word2vec_page
 from .results import FORMAT, load
 from .run import run_word2vec
-from .settings import Word2vecSettings
-from .summary import summary
+from .settings import TEXT8, Word2vecSettings
+from .summary import by_network, summary
 from .training import AnalogyScore, TrainingJob, Word2vecResult, metadata, train
 
 __all__ = [
     "FORMAT",
+    "TEXT8",
     "AnalogyScore",
     "Corpus",
     "Questions",
@@ -24,6 +25,7 @@ __all__ = [
     "Word2vecNetwork",
     "Word2vecResult",
     "Word2vecSettings",
+    "by_network",
     "check_memory",
     "draw_runs",
     "load",

@@ -115,7 +115,7 @@ def check_memory(vocabulary: int, width: int | None, device: str = "cpu") -> Non
     raise LimitError(
         f"{name} with a vocabulary of {vocabulary:,} words takes {needed:,} bytes, two matrices of "
         f"{vocabulary:,} x {columns:,}, and {free:,} are free on {device}; the largest vocabulary "
-        f"that fits is {most:,}"
+        f"that fits is {most:,}" + "; --no-limit trains the networks alone" * (width is None)
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...findings import Table
 from ...report import Page
-from ...stats import counted, grouped, mean_with_error, with_ends
+from ...stats import counted, with_ends
 from ..limit_differences import (
     difference_sentence,
     format_shares,
@@ -27,7 +27,7 @@ from ..run_page import (
 )
 from .figure import draw_runs
 from .results import FORMAT
-from .summary import SummaryRow, summary
+from .summary import NetworkRow, SummaryRow, by_network, summary
 from .training import Word2vecResult
 
 _OWN = ("network", "width", "seed")  # of a run alone
@@ -48,12 +48,12 @@ def word2vec_page(path: Path) -> Page:
     return Page(
         title="How wide should word embeddings be?",
         byline=f"word2vec, analogies · {counted(len(runs), 'run')}",
-        answer=_answer(rows, seeds),
+        answer=_answer(by_network(runs), len(seeds) == 1),
         warnings=excluded,
         sections=run_sections(
             draw_runs(runs) if any(run.score is not None for run in runs) else None,
             "Left after each epoch, right after the last one.",
-            (_runs(rows, names), *_sections(rows, names)),
+            (*_networks(runs, len(seeds) == 1), _runs(rows, names), *_sections(rows, names)),
             failed=[(row.run.title, row.run.reason) for row in rows if row.run.reason],
             method=_method(runs),
             unknown=_unknown(rows, seeds),
@@ -73,45 +73,57 @@ def _shared(run: Word2vecResult, settings: Mapping[str, Any]) -> dict[str, Any]:
     return shared
 
 
-def _answer(rows: Sequence[SummaryRow], seeds: Sequence[int]) -> tuple[str, ...]:
-    known = [row for row in rows if row.run.score is not None]
-    if not known:
+def _answer(networks: Sequence[NetworkRow], single: bool) -> tuple[str, ...]:
+    """What the networks answer, and which are shown to differ from the limit."""
+    scores = [run.score for row in networks for run in row.runs if run.score is not None]
+    if not scores:
         return (NO_SCORE,)
-    return _of_one_seed(known) if len(seeds) == 1 else _of_seeds(known)
-
-
-def _of_one_seed(known: Sequence[SummaryRow]) -> tuple[str, ...]:
-    asked = max(row.run.score.asked for row in known if row.run.score is not None)
     values = {
-        row.run.label: (row.run.score.accuracy, *row.interval)
-        for row in known
-        if row.run.score is not None and row.interval is not None
+        row.label: (row.accuracy, *(row.interval or ()))
+        for row in networks
+        if row.accuracy is not None
     }
-    words = verdicts({row.run.label: row.to_limit for row in known if row.run.network != "limit"})
+    words = verdicts({row.label: row.to_limit for row in networks})
     chance = "With one seed, intervals hold chance of the questions and not of the start."
+    over = "Means with 95 % intervals over seeds."
+    asked = max(score.asked for score in scores)
     return (
         f"Of {asked:,} analogies are answered rightly: {format_shares(outermost(values))}.",
-        " ".join(filter(None, (difference_sentence(words), chance))),
+        " ".join(filter(None, (difference_sentence(words), chance if single else over))),
     )
 
 
-def _of_seeds(known: Sequence[SummaryRow]) -> tuple[str, ...]:
-    """Means over seeds, which hold chance of the start."""
-    groups = grouped(
-        (row.run.label, row.run.score.accuracy) for row in known if row.run.score is not None
-    )
-    means = {label: mean_with_error(shares) for label, shares in groups.items()}
+def _networks(runs: Sequence[Word2vecResult], single: bool) -> tuple[Table, ...]:
+    """A row a network over its seeds; nothing of one seed, whose runs say it all."""
+    if single:
+        return ()
+    networks = by_network(runs)
+    words = verdicts({row.label: row.to_limit for row in networks})
+    lines = [
+        (
+            *row.runs[0].cells,
+            _share_text(row.accuracy, row.interval),
+            points(row.to_limit),
+            words.get(row.label, "-"),
+            str(sum(run.score is not None for run in row.runs)),
+            str(sum(run.score is None for run in row.runs)),
+        )
+        for row in networks
+    ]
+    header = ("network", "width", "accuracy [%], 95 % interval", "less the limit [points]")
     return (
-        f"Of the analogies asked are answered rightly: {format_shares(means)}. "
-        "Means with 95 % intervals "
-        "over seeds.",
+        Table(
+            title="Networks",
+            about="Means with Student's 95 % intervals over seeds; differences are formed seed by "
+            "seed. What is said beside the limit is adjusted by Holm's method over all networks.",
+            header=(*header, "beside the limit", "seeds", "failed"),
+            rows=tuple(lines),
+        ),
     )
 
 
-def _accuracy(row: SummaryRow) -> str:
-    if row.run.score is None or row.interval is None:
-        return "missing"
-    return with_ends(row.run.score.accuracy, *row.interval, scale=100)
+def _share_text(share: float | None, interval: tuple[float, float] | None) -> str:
+    return "missing" if share is None else with_ends(share, *(interval or ()), scale=100)
 
 
 def _runs(rows: Sequence[SummaryRow], names: Sequence[str]) -> Table:
@@ -124,7 +136,7 @@ def _runs(rows: Sequence[SummaryRow], names: Sequence[str]) -> Table:
             (
                 *run.cells,
                 str(run.seed),
-                _accuracy(row),
+                _share_text(None if run.score is None else run.score.accuracy, row.interval),
                 points(row.to_limit),
                 words.get(name, "-"),
                 f"{run.curve[-1][1]:.3f}" if run.curve else "-",
@@ -138,7 +150,7 @@ def _runs(rows: Sequence[SummaryRow], names: Sequence[str]) -> Table:
         "adjusted by Holm's method over all of them."
     )
     return Table(
-        title="Networks",
+        title="Networks" if len({row.run.seed for row in rows}) == 1 else "Runs",
         about=about,
         header=(*header, "beside the limit", "loss [nats]", "words/s", "seconds"),
         rows=tuple(lines),
@@ -182,9 +194,10 @@ def _method(runs: Sequence[Word2vecResult]) -> tuple[str, ...]:
 
 def _unknown(rows: Sequence[SummaryRow], seeds: Sequence[int]) -> tuple[str, ...]:
     sentences = [ONE_SEED] if len(seeds) == 1 else []
+    of = "of single runs " * (len(seeds) > 1)
     sentences.append(
-        "Intervals take questions as independent; those of a section share words, so that they are "
-        "too narrow, by how much is not known."
+        f"Intervals {of}take questions as independent; those of a section share words, so that "
+        "they are too narrow, by how much is not known."
     )
     if not any(row.run.network == "limit" for row in rows):
         sentences.append(NO_LIMIT)

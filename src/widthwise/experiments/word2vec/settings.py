@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from ...errors import LimitError
 from ...theory import check_positive
 
+# Of the published runs on text8 (arXiv 2011.14522, Section 8.1, and its code): all words that occur
+# 5 times, which are 71,290.
+TEXT8 = {
+    "vocabulary": None, "min_count": 5, "window": 8, "negative": 25, "sample": 1e-4, "epochs": 15,
+    "lr": 0.05, "decay": 0.001,
+}  # fmt: skip
 _MOST = {"window": 100, "negative": 1000, "batch": 65_536, "threads": 256}
 
 

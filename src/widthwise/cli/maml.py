@@ -155,7 +155,7 @@ def _describe(result: MamlResult) -> str:
 
 def _print(results: Sequence[MamlResult]) -> None:
     """A row a network: its mean accuracy, and how fast it trained."""
-    from ..experiments.maml import summary
+    from ..experiments.maml import collapse, summary
 
     console = table_console()
     header = ["network", "accuracy [%]", "std. error", "seeds", "best step", "steps/s"]
@@ -172,6 +172,7 @@ def _print(results: Sequence[MamlResult]) -> None:
         speed = f"{median(speeds):,.0f}" if speeds else "-"
         rows.append([row.label, value, error, str(len(good)), best, speed])
         notes += [f"{run.title}: {run.reason}" for run in row.runs if run.reason is not None]
+        notes += filter(None, map(collapse, row.runs))
     print_rows(console, header, rows)
     for note in notes:
         print_wrapped(console, note)

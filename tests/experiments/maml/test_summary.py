@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from maml_results import result
 
-from widthwise.experiments.maml.summary import summary
+from widthwise.experiments.maml.summary import collapse, summary
 
 
 def test_rows_are_finite_networks_by_width_then_the_limit_then_kernels() -> None:
@@ -32,3 +34,13 @@ def test_a_network_that_failed_everywhere_has_no_estimate() -> None:
     (row,) = summary([result(None, width=8)])
     assert row.estimate is None
     assert len(row.runs) == 1
+
+
+def test_a_run_that_falls_and_does_not_come_back_is_named() -> None:
+    run = replace(result(0.5, width=128, seed=1), validation=((100, 0.48), (300, 0.52), (900, 0.2)))
+    assert collapse(run) == (
+        "width 128, seed 1 collapsed: in validation 52.0 % after 300 steps, 20.0 % after 900; its "
+        "score is that of the former."
+    )
+    back = replace(run, validation=((100, 0.5), (300, 0.3), (900, 0.49)))
+    assert collapse(back) == collapse(result(None)) == collapse(replace(run, validation=())) == ""

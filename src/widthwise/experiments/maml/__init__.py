@@ -11,7 +11,7 @@ from .page import maml_page
 from .recipes import KERNELS, LIMIT, RECIPES, RELU, MamlNetwork, MetaRecipe, recipe_of
 from .results import FORMAT, load
 from .run import MamlJob, run_maml
-from .summary import summary
+from .summary import collapse, summary
 from .train import MamlResult, MamlSettings, QueryScore, meta_train
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "MetaRecipe",
     "Omniglot",
     "QueryScore",
+    "collapse",
     "draw_runs",
     "load",
     "load_omniglot",

@@ -28,7 +28,7 @@ from ..run_page import (
 )
 from .figure import draw_runs
 from .results import FORMAT
-from .summary import MamlRow, summary
+from .summary import MamlRow, collapse, summary
 from .train import MamlResult
 
 
@@ -222,6 +222,7 @@ def _method(single: bool, ways: int, shots: int) -> tuple[str, ...]:
 
 def _unknown(rows: Sequence[MamlRow], single: bool) -> tuple[str, ...]:
     sentences = [ONE_SEED] if single else []
+    sentences += filter(None, (collapse(run) for row in rows for run in row.runs))
     uneven = {len(_scores(row)) for row in rows}
     if len(uneven) > 1:
         sentences.append("Not all networks have as many seeds; the table says how many each has.")

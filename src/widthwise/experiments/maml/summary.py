@@ -1,4 +1,4 @@
-"""Runs of several seeds, put together."""
+"""Runs of several seeds, put together, and runs that went wrong on their way."""
 
 from __future__ import annotations
 
@@ -27,6 +27,23 @@ class MamlRow:
     width: int | None
     runs: tuple[MamlResult, ...]
     estimate: Estimate | None
+
+
+_FALL = 0.1  # of the accuracy in validation, whose standard error is .004
+
+
+def collapse(run: MamlResult) -> str:
+    """A sentence on a run whose accuracy in validation fell and did not come back, or `""`."""
+    if run.test is None or not run.validation:
+        return ""
+    best_step, best = max(run.validation, key=lambda point: point[1])
+    last_step, last = run.validation[-1]
+    if best - last < _FALL:
+        return ""
+    return (
+        f"{run.title} collapsed: in validation {100 * best:.1f} % after {best_step:,} steps, "
+        f"{100 * last:.1f} % after {last_step:,}; its score is that of the former."
+    )
 
 
 def summary(results: Sequence[MamlResult]) -> list[MamlRow]:

@@ -9,7 +9,6 @@ from typing import TypeVar
 from ..stats import (
     Difference,
     Estimate,
-    estimate_text,
     holm,
     joined,
     mean_with_error,
@@ -45,6 +44,21 @@ def paired_differences(
     if difference is None or first.standard_error or other.standard_error:
         return difference
     return replace(difference, p_value=1.0)  # tasks that all ended alike show nothing
+
+
+def mean_share(shares: Sequence[float]) -> tuple[float, ...]:
+    """Mean of shares over seeds, and the ends of Student's 95 % interval as far as within 0 to 1.
+
+    Of one seed, and of shares that are all the same, no interval is known.
+
+    >>> [round(x, 3) for x in mean_share([0.4, 0.5, 0.6])], mean_share([0.25, 0.25])
+    ([0.5, 0.252, 0.748], (0.25,))
+    """
+    mean = mean_with_error(shares)
+    if not mean.standard_error:
+        return (mean.value,)
+    low, high = mean.interval()
+    return mean.value, max(0.0, low), min(1.0, high)
 
 
 def verdicts(besides: Mapping[str, Difference | None]) -> dict[str, str]:
@@ -105,21 +119,19 @@ def outermost(values: Mapping[str, V]) -> dict[str, V]:
     return {name: values[name] for name in names or values}
 
 
-def format_shares(values: Mapping[str, Estimate | tuple[float, float, float]]) -> str:
+def format_shares(values: Mapping[str, tuple[float, ...]]) -> str:
     """Shares in words: `55.1 % at width 2 [54.3, 55.9] and 66.8 % of the limit [66.1, 67.5]`.
 
     Args:
-        values: By what networks are called: an estimate, or a value with the ends of its interval.
+        values: By what networks are called: a value and, where they are known, the ends of its
+            interval.
 
     >>> format_shares({"width 2": (0.5, 0.4, 0.6), "limit": (0.625, 0.6, 0.65)})
     '50.0 % at width 2 [40.0, 60.0] and 62.5 % by the limit [60.0, 65.0]'
     """
     parts = []
-    for name, estimate in values.items():
-        if isinstance(estimate, Estimate):
-            text = estimate_text(estimate, decimals=1, scale=100)
-        else:
-            text = with_ends(*estimate, decimals=1, scale=100)
+    for name, value_and_ends in values.items():
+        text = with_ends(*value_and_ends, decimals=1, scale=100)
         share, _, interval = text.partition(" ")
         place = f"at {name}" if name.startswith("width ") else f"by the {name}"
         parts.append(f"{share} % {place} {interval}".rstrip())

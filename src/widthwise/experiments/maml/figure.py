@@ -127,4 +127,4 @@ def _by_width(
                 row.width, 100 * paper[row.label], "x", color=INK, ms=7, zorder=5, ls="",
                 label="published",
             )  # fmt: skip
-    mark_widths(axes, [row.width for row in rows if row.width is not None])
+    mark_widths(axes, sorted({row.width for row in rows if row.width is not None}))

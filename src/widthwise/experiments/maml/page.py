@@ -8,10 +8,11 @@ from typing import Any
 
 from ...findings import Table
 from ...report import Page
-from ...stats import Difference, Estimate, counted, estimate_text, mean_with_error
+from ...stats import Difference, Estimate, counted, with_ends
 from ..limit_differences import (
     difference_sentence,
     format_shares,
+    mean_share,
     outermost,
     paired_differences,
     points,
@@ -83,12 +84,16 @@ def _scores(row: MamlRow) -> dict[int, Estimate]:
     }
 
 
-def _accuracy(row: MamlRow) -> Estimate | None:
-    """Over seeds; of a single one over its tasks."""
+def _accuracy(row: MamlRow) -> tuple[float, ...]:
+    """A value and the ends of its interval: over seeds, of a single one over its tasks."""
     scores = list(_scores(row).values())
-    if not scores:
-        return None
-    return scores[0] if len(scores) == 1 else mean_with_error([score.value for score in scores])
+    if len(scores) > 1:
+        return mean_share([score.value for score in scores])
+    return tuple(
+        end
+        for score in scores
+        for end in (score.value, *(score.interval() if score.standard_error is not None else ()))
+    )
 
 
 def _besides(rows: Sequence[MamlRow]) -> dict[str, Difference | None]:
@@ -106,7 +111,7 @@ def _besides(rows: Sequence[MamlRow]) -> dict[str, Difference | None]:
 def _answer(
     rows: Sequence[MamlRow], besides: dict[str, Difference | None], single: bool
 ) -> tuple[str, ...]:
-    known = {row.label: estimate for row in rows if (estimate := _accuracy(row)) is not None}
+    known = {row.label: accuracy for row in rows if (accuracy := _accuracy(row))}
     if not known:
         return (NO_SCORE,)
     sentence = f"New characters are known again: {format_shares(outermost(known))}."
@@ -127,7 +132,7 @@ def _networks(
         lines.append(
             (
                 *row.runs[0].cells,
-                "missing" if whole is None else estimate_text(whole, scale=100),
+                with_ends(*whole, scale=100) if whole else "missing",
                 points(besides.get(row.label)),
                 words.get(row.label, "-"),
                 str(n),

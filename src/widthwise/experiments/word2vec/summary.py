@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 
-from ...stats import Difference, Estimate, mean_with_error, paired_difference, share_interval
-from ..limit_differences import paired_differences
+from ...stats import Difference, Estimate, paired_difference, share_interval
+from ..limit_differences import mean_share, paired_differences
 from .training import Word2vecResult
 
 
@@ -62,8 +62,8 @@ class NetworkRow:
         label: What the network is called.
         runs: One a seed, in their order; failed ones too.
         accuracy: Mean over the runs that have a score; None if none has.
-        interval: 95 % interval of it: of several seeds Student's over these; of one that of its
-            run, over the questions. None where it is not known.
+        interval: 95 % interval of it: of several seeds `mean_share`'s; of one that of its run, over
+            the questions. None where it is not known.
         to_limit: Accuracy less the limit's: over the seeds that both have, or of one seed question
             by question; None where there is no interval, and of the limit itself.
         reasons: Why runs have no score, and a single one no difference from the limit.
@@ -102,13 +102,13 @@ def _of_one(row: SummaryRow) -> NetworkRow:
 def _over_seeds(rows: Sequence[SummaryRow], limit: dict[int, Estimate]) -> NetworkRow:
     runs = tuple(row.run for row in rows)
     scores = _by_seed(runs)
-    mean = mean_with_error([score.value for score in scores.values()]) if scores else None
+    mean = mean_share([score.value for score in scores.values()]) if scores else ()
     is_limit = runs[0].network == "limit"
     return NetworkRow(
         label=runs[0].label,
         runs=runs,
-        accuracy=None if mean is None else mean.value,
-        interval=None if mean is None or not mean.standard_error else mean.interval(),
+        accuracy=mean[0] if mean else None,
+        interval=(mean[1], mean[2]) if len(mean) > 1 else None,
         to_limit=None if is_limit else paired_differences(scores, limit),
         reasons=tuple(f"seed {run.seed}: {run.reason}" for run in runs if run.reason),
     )

@@ -103,7 +103,7 @@ def maml(
     with progress_bar(RUNS_KEPT) as bar:
         results = run_maml(images, jobs, out, data=digest, **bar.results(_describe))
     save_figure(draw_runs(results, ways=options["ways"], shots=options["shots"]), out / "maml.png")
-    _print(results)
+    _print(results, options["ways"])
     save_page(out / RESULTS)
     if wants_json():
         print_json({"folder": out, "report": out / "report.html", "networks": _values(results)})
@@ -153,7 +153,7 @@ def _describe(result: MamlResult) -> str:
     return f"{score} on {result.test.tasks:,} tasks, {result.duration_sec:.0f} s"
 
 
-def _print(results: Sequence[MamlResult]) -> None:
+def _print(results: Sequence[MamlResult], ways: int) -> None:
     """A row a network: its mean accuracy, and how fast it trained."""
     from ..experiments.maml import collapse, summary
 
@@ -172,7 +172,7 @@ def _print(results: Sequence[MamlResult]) -> None:
         speed = f"{median(speeds):,.0f}" if speeds else "-"
         rows.append([row.label, value, error, str(len(good)), best, speed])
         notes += [f"{run.title}: {run.reason}" for run in row.runs if run.reason is not None]
-        notes += filter(None, map(collapse, row.runs))
+        notes += filter(None, (collapse(run, ways) for run in row.runs))
     print_rows(console, header, rows)
     for note in notes:
         print_wrapped(console, note)

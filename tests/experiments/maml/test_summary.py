@@ -36,11 +36,13 @@ def test_a_network_that_failed_everywhere_has_no_estimate() -> None:
     assert len(row.runs) == 1
 
 
-def test_a_run_that_falls_and_does_not_come_back_is_named() -> None:
-    run = replace(result(0.5, width=128, seed=1), validation=((100, 0.48), (300, 0.52), (900, 0.2)))
+def test_a_run_that_ends_below_chance_is_named() -> None:
+    curve = ((100, 0.48), (300, 0.52), (900, 0.19))
+    run = replace(result(0.5, width=128, seed=1), validation=curve, best_step=300)
     assert collapse(run) == (
-        "width 128, seed 1 collapsed: in validation 52.0 % after 300 steps, 20.0 % after 900; its "
-        "score is that of the former."
+        "width 128, seed 1 collapsed: in validation 19.0 % after 900 meta-steps, where chance is "
+        "20 %; its score is that of its network after 300."
     )
-    back = replace(run, validation=((100, 0.5), (300, 0.3), (900, 0.49)))
+    back = replace(run, validation=((300, 0.1), (900, 0.2)))
     assert collapse(back) == collapse(result(None)) == collapse(replace(run, validation=())) == ""
+    assert collapse(run, ways=20) == ""

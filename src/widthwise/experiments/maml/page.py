@@ -58,7 +58,7 @@ def maml_page(path: Path) -> Page:
             (_networks(rows, besides, single), *_beside_kernels(rows), _runs(kept)),
             failed=[(run.title, run.reason) for run in runs if run.reason],
             method=_method(single, **task),
-            unknown=_unknown(rows, single),
+            unknown=_unknown(rows, single, task["ways"]),
             settings=(
                 seed_row(seeds),
                 *setting_rows([(run.label, each) for run, each in kept], skip=("recipe",)),
@@ -225,9 +225,9 @@ def _method(single: bool, ways: int, shots: int) -> tuple[str, ...]:
     )
 
 
-def _unknown(rows: Sequence[MamlRow], single: bool) -> tuple[str, ...]:
+def _unknown(rows: Sequence[MamlRow], single: bool, ways: int) -> tuple[str, ...]:
     sentences = [ONE_SEED] if single else []
-    sentences += filter(None, (collapse(run) for row in rows for run in row.runs))
+    sentences += filter(None, (collapse(run, ways) for row in rows for run in row.runs))
     uneven = {len(_scores(row)) for row in rows}
     if len(uneven) > 1:
         sentences.append("Not all networks have as many seeds; the table says how many each has.")

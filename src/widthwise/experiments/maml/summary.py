@@ -29,20 +29,17 @@ class MamlRow:
     estimate: Estimate | None
 
 
-_FALL = 0.1  # of the accuracy in validation, whose standard error is .004
-
-
-def collapse(run: MamlResult) -> str:
-    """A sentence on a run whose accuracy in validation fell and did not come back, or `""`."""
+def collapse(run: MamlResult, ways: int = 5) -> str:
+    """A sentence on a run that ended below chance in validation, or `""`."""
     if run.test is None or not run.validation:
         return ""
-    best_step, best = max(run.validation, key=lambda point: point[1])
-    last_step, last = run.validation[-1]
-    if best - last < _FALL:
+    steps, last = run.validation[-1]
+    if last >= 1 / ways:
         return ""
     return (
-        f"{run.title} collapsed: in validation {100 * best:.1f} % after {best_step:,} steps, "
-        f"{100 * last:.1f} % after {last_step:,}; its score is that of the former."
+        f"{run.title} collapsed: in validation {100 * last:.1f} % after {steps:,} meta-steps, "
+        f"where chance is {100 / ways:.3g} %; its score is that of its network after "
+        f"{run.best_step:,}."
     )
 
 

@@ -80,8 +80,8 @@ FILES = (
     ),
     Source(
         path="maml/results.jsonl",
-        command="`benchmarks/maml.py`; its options are not recorded",
-        commit="9c88d6a",
+        command="`widthwise maml --data omniglot28.npz --relu-widths 128,512 --seeds 3`",
+        commit="783a1bb",
         log="2026-11-23 · MAML",
     ),
     Source(

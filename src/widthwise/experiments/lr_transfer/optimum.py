@@ -56,6 +56,15 @@ class LrCurve:
         missing = self.optima.count(None)
         if not missing:
             return None
+        best = np.argmin(self.losses, axis=1)
+        for place, end, more in ((0, "lowest", "lower"), (-1, "highest", "higher")):
+            at_end = int((best == place % len(self.rates)).sum())
+            if at_end == missing and np.isfinite(self.losses.min(axis=1)).all():
+                return (
+                    f"at width {self.width} the best learning rate of {at_end} of "
+                    f"{len(self.optima)} seeds is the {end} of --learning-rates "
+                    f"({self.rates[place]:.4g}); add {more} ones"
+                )
         return (
             f"at width {self.width} the best learning rate of {missing} of {len(self.optima)} "
             "seeds is at an end of --learning-rates, or beside it a run diverged or the next rate "

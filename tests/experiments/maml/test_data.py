@@ -108,6 +108,15 @@ def test_tasks_have_their_ways_and_shots(data: Omniglot, ways: int, shots: int) 
     assert seen == set(range(classes * copies))
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.uint64])
+def test_indices_are_whole_numbers_of_any_kind(tmp_path: Path, kind: type) -> None:
+    """Of different kinds NumPy would make real numbers."""
+    first = tiny_omniglot.arrays()["train"]
+    found = load_omniglot(tiny_omniglot.save(tmp_path / "kind.npz", train=first.astype(kind)))
+    known = load_omniglot(tiny_omniglot.save(tmp_path / "usual.npz"))
+    np.testing.assert_array_equal(found.train, known.train)
+
+
 def test_a_single_blank_image_is_one(tmp_path: Path) -> None:
     images = tiny_omniglot.arrays()["X"]
     images[3, 2] = 0

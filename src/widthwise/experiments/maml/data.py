@@ -91,11 +91,8 @@ def load_omniglot(path: Path) -> Omniglot:
     if fault := _fault(arrays):
         raise AssetError(f"{path} must be {_EXPECTED}; {fault}")
     images = arrays["X"]
-    return Omniglot(
-        train=_flat(_turned(images[arrays["train"]])),
-        val=_flat(_turned(images[arrays["val"]])),
-        test=_flat(images[arrays["test"]]),
-    )
+    train, val, test = (images[arrays[name].astype(np.int64)] for name in _SETS)
+    return Omniglot(train=_flat(_turned(train)), val=_flat(_turned(val)), test=_flat(test))
 
 
 def _fault(arrays: dict[str, NDArray[np.generic]]) -> str:
@@ -112,7 +109,7 @@ def _fault(arrays: dict[str, NDArray[np.generic]]) -> str:
             return f"{name} names no class"
         if indices.min() < 0 or indices.max() >= len(images):
             return f"{name} names a class that X does not have"
-    every = np.concatenate([arrays[name] for name in _SETS])
+    every = np.concatenate([arrays[name].astype(np.int64) for name in _SETS])
     if len(np.unique(every)) < len(every):
         return "a class stands twice in train, val and test"
     blank = int((images[every] == 0).all(axis=(2, 3)).sum())

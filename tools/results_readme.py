@@ -82,13 +82,13 @@ FILES = (
         path="maml/results.jsonl",
         command="`widthwise maml --data omniglot28.npz --relu-widths 128,512 --seeds 3`",
         commit="783a1bb",
-        log="2026-11-23 · MAML",
+        log="2026-12-01 · MAML collapses",
     ),
     Source(
         path="word2vec/results.jsonl",
-        command="`widthwise word2vec`; its options are not recorded",
-        commit="1dcc07b",
-        log="2026-11-24 · Cuts on all of both texts",
+        command="`widthwise word2vec --vocabulary 10000 --width 64,256,1024 --epochs 2 --seeds 3`",
+        commit="3c9505e",
+        log="2026-12-01 · MAML collapses",
     ),
     Source(
         path="transfer/results.jsonl",

@@ -102,7 +102,7 @@ JSON_KEYS = {
     "mup after-prune": "kind weights multipliers attention unscaled absorbed reasons",
     "mup check": "model parametrization tied lr optimizer verdict steps axis widths margin "
     "confidence layers",
-    "mup show": "base kind weights multipliers attention unscaled absorbed reasons patterns",
+    "mup show": "base kind weights multipliers attention unscaled absorbed reasons patterns notes",
     "mup transfer": "folder report parametrizations",
     "plan": "parent model_type hidden_size intermediate_size asked unaligned alignment "
     "parent_parameters parameters parent_bytes weight_bytes width",

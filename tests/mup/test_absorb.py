@@ -77,8 +77,8 @@ def test_depth_divides_what_each_layer_adds() -> None:
     one = parametrize(deep, base)
     found = {w.name: w for w in one.weights}
     end, inner = (found[f"model.layers.5.{n}.weight"] for n in ("mlp.down_proj", "mlp.up_proj"))
-    assert (end.std, end.adam, end.sgd, end.eps) == (0.25, 0.25, 0.0625, 1)
-    assert (inner.std, inner.adam, inner.sgd, inner.eps) == (1, 1, 1, 0.25)
+    assert (end.std, end.adam, end.sgd, end.eps) == (0.25, 0.25, 0.25, 1)
+    assert (inner.std, inner.adam, inner.sgd, inner.eps) == (1, 1, 4, 0.25)
     outer = found["model.embed_tokens.weight"]
     assert (outer.std, outer.adam, outer.eps) == (1, 1, 1)
     both = parametrize(wide(num_hidden_layers=6), llama(num_hidden_layers=2))
@@ -104,3 +104,30 @@ def test_a_deeper_network_moves_as_one_of_the_base_whose_layers_are_multiplied()
     expected = logits_of_training(hand, other, "adamw")
     for step, (a, b) in enumerate(zip(found, expected, strict=True)):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3, msg=str(step))
+
+
+def moved_by_sgd(layers: int) -> float:
+    """How far three steps of all that is in the layers move the stream behind the last one."""
+    model = llama(num_hidden_layers=layers)
+    one = parametrize(model, llama(num_hidden_layers=2), wide(num_hidden_layers=2))
+    matrices = [name for name, p in model.named_parameters() if p.dim() > 1]
+    stds = {name: 1.0 if "embed" in name else 0.1 for name in matrices}
+    one.init_(model, stds, torch.Generator().manual_seed(0))
+    inside = [p for name, p in model.named_parameters() if ".layers." in name]
+    for parameter in set(model.parameters()) - set(inside):
+        parameter.requires_grad_(False)
+    stepper = torch.optim.SGD(one.groups(model, lr=0.03, optimizer="sgd"))
+    before = model.model(tokens()).last_hidden_state.detach()
+    for _ in range(3):
+        model(tokens(), labels=tokens()).loss.backward()
+        stepper.step()
+        stepper.zero_grad()
+    after = model.model(tokens()).last_hidden_state.detach()
+    return float((after - before).square().mean().sqrt())
+
+
+def test_sgd_moves_a_deep_network_as_far_as_the_base() -> None:
+    """Gradients in the layers fall as 1 over their number: at one rate it would be an eighth."""
+    assert moved_by_sgd(16) / moved_by_sgd(2) == pytest.approx(
+        1, abs=0.25
+    )  # .9 to 1.06 for 4 to 32

@@ -10,7 +10,13 @@ import transformers as hf
 from every_family import config_of
 
 from widthwise.errors import LimitError
-from widthwise.mup import NetworkFamily, config_at, different_settings, small_start
+from widthwise.mup import (
+    NetworkFamily,
+    config_at,
+    different_settings,
+    head_notes,
+    small_start,
+)
 
 
 def llama(**changes: Any) -> Any:
@@ -31,6 +37,24 @@ def test_everything_that_is_in_proportion_follows() -> None:
     assert config_at(hf.GPT2Config(), 64).n_head * 12 == hf.GPT2Config().n_head
 
 
+def test_heads_that_cannot_share_keys_and_values_are_refused() -> None:
+    config = hf.LlamaConfig(hidden_size=512, num_attention_heads=8, num_key_value_heads=4)
+    said = "num_attention_heads, 2, must be a multiple of num_key_value_heads, 4: state both"
+    with pytest.raises(LimitError, match=said):
+        config_at(config, 128, {"num_key_value_heads": 4})
+    assert config_at(config, 128).num_key_value_heads == 1
+
+
+def test_what_follows_from_heads_is_said() -> None:
+    config = hf.LlamaConfig(hidden_size=512, num_attention_heads=8, num_key_value_heads=4)
+    assert head_notes(config_at(config, 256), config) == []
+    (grown,) = head_notes(config_at(config, 64), config)
+    assert grown.startswith("Heads have 8 numbers at the base and 64 here")
+    kept = config_at(config, 256, {"num_key_value_heads": 4})
+    (shared,) = head_notes(kept, config)
+    assert shared.startswith("num_key_value_heads stays at 4, so that projections of keys")
+
+
 def test_another_depth_has_lists_of_its_length() -> None:
     config = hf.Qwen3NextConfig()
     narrow = config_at(config, config.hidden_size, {"num_hidden_layers": 8})
@@ -38,8 +62,8 @@ def test_another_depth_has_lists_of_its_length() -> None:
 
 
 def test_heads_get_smaller_where_their_number_cannot() -> None:
-    narrow = config_at(llama(head_dim=16), 48, {"num_key_value_heads": 4})
-    assert (narrow.num_attention_heads, narrow.num_key_value_heads) == (6, 4)  # as stated
+    narrow = config_at(llama(head_dim=16), 48, {"num_key_value_heads": 3})
+    assert (narrow.num_attention_heads, narrow.num_key_value_heads) == (6, 3)  # as stated
     odd = config_at(llama(head_dim=16, num_key_value_heads=3), 48)
     assert (odd.num_attention_heads, odd.num_key_value_heads, odd.head_dim) == (12, 3, 8)
 

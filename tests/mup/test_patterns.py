@@ -11,6 +11,7 @@ import torch
 from mup_models import llama, wide
 from torch.utils.data import Dataset
 
+from widthwise.errors import LimitError
 from widthwise.mup import parametrize
 
 
@@ -29,6 +30,39 @@ def test_every_name_is_found_by_one_pattern_which_has_what_its_group_has() -> No
         group = groups[id(parameter)]
         assert found["lr_multiplier"] == group["lr"]
         assert found["weight_decay_multiplier"] == pytest.approx(group["weight_decay"])
+        assert found["eps_multiplier"] == pytest.approx(group["eps"] / 1e-8)
+
+
+def test_patterns_with_muon_have_what_its_groups_have() -> None:
+    model = wide(num_hidden_layers=4)
+    one = parametrize(model, llama(num_hidden_layers=2))
+    patterns = one.patterns(muon="match_rms_adamw")
+    for groups, optimizer in (
+        (one.muon_groups(model, lr=1.0, weight_decay=1.0, adjust_lr_fn="match_rms_adamw"), "Muon"),
+        (one.groups(model, lr=1.0, weight_decay=1.0, beside_muon=True), "AdamW"),
+    ):
+        for group in groups:
+            ids = {id(p) for p in group["params"]}
+            for name in (n for n, p in model.named_parameters() if id(p) in ids):
+                (found,) = [each for each in patterns if re.search(each["pattern"], name)]
+                assert found["optimizer"] == optimizer
+                assert found["lr_multiplier"] == pytest.approx(group["lr"])
+                assert found["weight_decay_multiplier"] == pytest.approx(group["weight_decay"])
+
+
+def test_where_no_matrix_grows_muon_is_refused_with_what_to_give() -> None:
+    """Of a base of fewer layers alone nothing says which matrices are hidden."""
+    model, base = llama(num_hidden_layers=4), llama(num_hidden_layers=2)
+    one = parametrize(model, base)
+    for ask in (
+        lambda: one.muon_groups(model, lr=0.1),
+        lambda: one.groups(model, lr=0.1, beside_muon=True),
+        lambda: one.patterns(muon="original"),
+    ):
+        with pytest.raises(LimitError, match=r"Muon is for hidden matrices, .*: give parametrize"):
+            ask()
+    seen = parametrize(model, base, wide(num_hidden_layers=2))
+    assert {group["lr"] for group in seen.muon_groups(model, lr=0.1)} == {0.1, 0.05}
 
 
 def test_layers_that_differ_have_patterns_of_their_own() -> None:

@@ -19,6 +19,7 @@ from ..mup import (
     coordinate_check,
     different_settings,
     glu_family,
+    head_notes,
     hidden_size_of,
     parametrize,
     small_start,
@@ -56,7 +57,7 @@ def mup() -> None:
 mup.add_command(transfer)
 
 
-@mup.command(short_help="Print what of each parameter changes with the width of a model.")
+@mup.command(short_help="Print how each parameter changes with the width of a model.")
 @click.argument("model", type=MODEL)
 @click.option(
     "--base",
@@ -83,6 +84,7 @@ def show(model: str, base: dict[str, int], roles: dict[str, AskedRole]) -> None:
     result = parametrize(config, narrow, roles=roles)
     if wants_json():
         values = {**json.loads(result.to_json()), "patterns": result.patterns()}
+        values["notes"] = [*result.notes, *head_notes(narrow, config)]
         print_json({"base": different_settings(narrow, config), **values})
         return
     sizes = ", ".join(
@@ -92,6 +94,12 @@ def show(model: str, base: dict[str, int], roles: dict[str, AskedRole]) -> None:
     console = table_console()
     print_titled(console, f"Base: {sizes}", *weights_table(result.weights))
     _print_notes(result)
+    for note in head_notes(narrow, config):
+        print_wrapped(console, note)
+    print_wrapped(
+        console,
+        "x: times what it is at the base. Muon's rates are those of muon_groups (docs/mup.md).",
+    )
 
 
 @mup.command(short_help="See whether every layer of a network moves alike at all widths.")

@@ -50,7 +50,7 @@ def report(studies: tuple[Path, ...], out: Path | None, published: bool) -> None
     records. The page needs no other file and no network. Of several studies, differences are
     shown where the same items were asked.
 
-    What maml, word2vec, mup transfer, tinynet search, mup check and limit converge wrote has such a
+    What maml, word2vec, mup transfer, tinynet search, mup check and limit wrote has such a
     page too, each folder or file of records one of its own.
     """
     from ..experiments import detect_run_file, write_run_report

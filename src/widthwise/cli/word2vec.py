@@ -22,6 +22,7 @@ from .tables import print_rows, print_wrapped, table_console
 if TYPE_CHECKING:
     from ..experiments.word2vec import (
         Corpus,
+        TrainingJob,
         Word2vecResult,
         Word2vecSettings,
     )
@@ -107,11 +108,7 @@ def word2vec(
     words = {name: options.pop(name) for name in ("vocabulary", "min_count")}
     settings = _settings(device, **options)
     networks = parse_networks("--width", widths, limit, tuple(TrainingJob.kernel_names) * kernels)
-    jobs = [
-        TrainingJob(network=network, width=width, seed=seed, settings=settings, device=device)
-        for seed in range(seeds)
-        for network, width in networks
-    ]
+    jobs = _jobs(networks, seeds, settings, device)
     click.get_current_context().with_resource(FORMAT.folder(out).held())
     corpus = load_corpus(text, **words)
     questions = load_questions(analogies, corpus.words)
@@ -145,6 +142,18 @@ def _values(results: Sequence[Word2vecResult]) -> dict[str, Any]:
         for row in summary(results)
     ]
     return {"networks": runs, "over_seeds": [without(row, "runs") for row in by_network(results)]}
+
+
+def _jobs(
+    networks: Sequence[tuple[str, int | None]], seeds: int, settings: Word2vecSettings, device: str
+) -> list[TrainingJob]:
+    from ..experiments.word2vec import TrainingJob
+
+    return [
+        TrainingJob(network=network, width=width, seed=seed, settings=settings, device=device)
+        for seed in range(seeds)
+        for network, width in networks
+    ]
 
 
 def _with_preset(options: dict[str, Any]) -> dict[str, Any]:

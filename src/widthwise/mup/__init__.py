@@ -4,7 +4,14 @@ from .apply import initial_stds
 from .coordinate_check import Axis, CoordinateCheck, Stepper, TrainingSetup, coordinate_check
 from .from_shapes import parametrize
 from .listing import trained_table, weights_table
-from .model_widths import BASE, NetworkFamily, config_at, different_settings, hidden_size_of
+from .model_widths import (
+    BASE,
+    NetworkFamily,
+    config_at,
+    different_settings,
+    head_notes,
+    hidden_size_of,
+)
 from .parametrization import Parametrization
 from .scaling import AskedRole, Kind, ParameterScaling
 from .small_network import (
@@ -31,6 +38,7 @@ __all__ = [
     "coordinate_check",
     "different_settings",
     "glu_family",
+    "head_notes",
     "hidden_size_of",
     "initial_stds",
     "parametrize",

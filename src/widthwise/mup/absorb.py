@@ -67,7 +67,8 @@ class Absorber:
     def depth(self, ratio: float, stacks: Iterable[str]) -> None:
         """1 over the growth of the number of layers, into what ends branches of the stream.
 
-        Epsilon of all else in the layers is smaller by the same, as their gradients are.
+        Epsilon of all else in the layers is smaller by the same, as their gradients are; for the
+        same reason SGD's rate of all that is in the layers is larger by it.
 
         Raises:
             LimitError: What ends branches is not known.
@@ -79,7 +80,7 @@ class Absorber:
         self._into((name for name in inside if layer_pattern(name) in ends), 1 / ratio)
         for name in inside:
             weight = self.weights[name]
-            self.weights[name] = replace(weight, eps=weight.eps / ratio)
+            self.weights[name] = replace(weight, eps=weight.eps / ratio, sgd=weight.sgd * ratio)
 
     def _into(self, names: Iterable[str], factor: float) -> None:
         for name in list(names):

@@ -36,6 +36,15 @@ def is_for_muon(weight: ParameterScaling) -> bool:
     return weight.role == "hidden" and len(weight.shape) == 2
 
 
+def check_hidden(weights: Sequence[ParameterScaling]) -> None:
+    """Raise LimitError where no matrix is known to be one for Muon."""
+    if not any(map(is_for_muon, weights)):
+        raise LimitError(
+            "Muon is for hidden matrices, which grow along both dimensions, and here none does: "
+            "give parametrize delta=, a network of another width, so that they are seen"
+        )
+
+
 def muon_factor(weight: ParameterScaling, adjustment: Adjustment) -> float:
     """Factor of Muon's learning rate of a hidden matrix.
 
@@ -47,6 +56,18 @@ def muon_factor(weight: ParameterScaling, adjustment: Adjustment) -> float:
     wanted = math.sqrt(weight.fan_out / weight.fan_in)
     base, here = (_adjusted(shape, adjustment) for shape in (weight.base, weight.shape))
     return round(wanted * base / here, 12)  # equal ones are one group
+
+
+def muon_rate(
+    weight: ParameterScaling, adjustment: Adjustment, absorbed: Mapping[str, float] | None
+) -> float:
+    """The same with the multiplier within the matrix; 1 in the standard parametrization.
+
+    Args:
+        absorbed: Multipliers within parameters; None in the standard parametrization.
+    """
+    factor = muon_factor(weight, adjustment)
+    return 1.0 if absorbed is None else factor * absorbed.get(weight.name, 1.0)
 
 
 def _adjusted(shape: tuple[int, ...], adjustment: Adjustment) -> float:
@@ -79,11 +100,10 @@ def muon_groups(
             same rate for all.
     """
     check_rate(lr)
+    check_hidden(weights)
     groups: dict[float, dict[str, Any]] = {}
     for weight in filter(is_for_muon, weights):
-        factor = 1.0
-        if absorbed is not None:
-            factor = muon_factor(weight, adjustment) * absorbed.get(weight.name, 1.0)
+        factor = muon_rate(weight, adjustment, absorbed)
         fresh = {
             "params": [],
             "lr": lr * factor,

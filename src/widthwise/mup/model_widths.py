@@ -66,7 +66,8 @@ def config_at(
         stated: Settings that are to be these instead.
 
     Raises:
-        LimitError: A size would not be a whole number, or the class refuses the config.
+        LimitError: A size would not be a whole number, heads could not share those of keys and
+            values, or the class refuses the config.
 
     Example:
         >>> from transformers import LlamaConfig
@@ -82,7 +83,9 @@ def config_at(
             changes[key] = _whole(key, settings[key] * ratio)
     changes |= {key: size for key, size in _heads_at(settings, ratio).items() if key not in given}
     changes |= _shortened(settings, given)
-    return _rebuilt(config, {**settings, **changes, **given})
+    made = {**settings, **changes, **given}
+    _check_heads(settings, made)
+    return _rebuilt(config, made)
 
 
 def different_settings(
@@ -211,6 +214,46 @@ def _heads_at(settings: Mapping[str, Any], ratio: Fraction) -> dict[str, int]:
         return {key: int(size * ratio) for key, size in numbers.items()}
     sizes = {key: settings[key] for key in _HEAD_SIZES if _is_size(settings.get(key))}
     return {key: _whole(key, size * ratio) for key, size in sizes.items()}
+
+
+def _check_heads(settings: Mapping[str, Any], made: Mapping[str, Any]) -> None:
+    """Raise LimitError where heads no longer are a multiple of those of keys and values."""
+    for key in _GROUPS:
+        alike = [of for of in _HEADS if of.startswith("swa") == key.startswith("swa")]
+        of = next((of for of in alike if _is_size(made.get(of)) and _is_size(made.get(key))), None)
+        if of is not None and made[of] % made[key] and not settings[of] % settings[key]:
+            raise LimitError(
+                f"{of}, {made[of]}, must be a multiple of {key}, {made[key]}: state both"
+            )
+
+
+def head_notes(base: PretrainedConfig, model: PretrainedConfig) -> list[str]:
+    """What follows where heads grow in size, or those of keys and values do not grow at all."""
+    notes = []
+    there, here = _head_of(base), _head_of(model)
+    if there != here:
+        notes.append(
+            f"Heads have {there} numbers at the base and {here} here, so that logits of attention "
+            "are scaled by 1/d; state other num_attention_heads of the base to let their number "
+            "grow instead."
+        )
+    changed = different_settings(base, model)
+    for key in _GROUPS:
+        shared = getattr(model, key, None)
+        if any(head in changed for head in _HEADS) and key not in changed and _is_size(shared):
+            notes.append(
+                f"{key} stays at {shared}, so that projections of keys and values have the role "
+                "output: Muon leaves them to AdamW, and they come near their limit slowly."
+            )
+    return notes
+
+
+def _head_of(config: PretrainedConfig) -> int | None:
+    size = getattr(config, "head_dim", None)
+    heads = next((getattr(config, key) for key in _HEADS if hasattr(config, key)), None)
+    if _is_size(size) or not _is_size(heads):
+        return size
+    return hidden_size_of(config) // int(heads)  # type: ignore[arg-type]
 
 
 def _shortened(settings: Mapping[str, Any], given: Mapping[str, int]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from .apply import draw_, scale_inputs_, scale_logits_, start_gains_
 from .groups import (
     Adjustment,
     Optimizer,
+    check_hidden,
     check_optimizer,
     is_for_muon,
     muon_groups,
@@ -87,13 +88,15 @@ class Parametrization:
 
         Raises:
             LimitError: The optimizer is another one, adam has weight decay, lr or eps is not above
-                0, the scale of attention whose heads grow was not found (`unscaled`), or the model
-                is not that of this parametrization.
+                0, nothing is left for Muon, the scale of attention whose heads grow was not found
+                (`unscaled`), or the model is not that of this parametrization.
         """
         self._refuse_unscaled()
         check_optimizer(optimizer)
         if not (math.isfinite(eps) and eps > 0):
             raise LimitError(f"eps must be above 0; got {eps}")
+        if beside_muon:
+            check_hidden(self.weights)
         settings = {"lr": lr, "weight_decay": weight_decay, "eps": eps}
         if optimizer in ("lion", "sgd"):
             del settings["eps"]
@@ -126,8 +129,9 @@ class Parametrization:
                 `spectral_unclamped` (root of rows / columns). It is part of the groups.
 
         Raises:
-            LimitError: lr is not above 0, the adjustment is another one, the scale of attention
-                whose heads grow was not found, or the model is not that of this parametrization.
+            LimitError: lr is not above 0, the adjustment is another one, no matrix grows along both
+                dimensions, the scale of attention whose heads grow was not found, or the model is
+                not that of this parametrization.
 
         Source: the spectral condition, arXiv 2310.17813.
         """
@@ -141,17 +145,26 @@ class Parametrization:
             absorbed=self.absorbed if self.kind == "mup" else None,
         )
 
-    def patterns(self, *, decays_vectors: bool = False) -> list[PatternMultipliers]:
-        """AdamW's multipliers of learning rate and weight decay by patterns of names.
+    def patterns(
+        self, *, muon: Adjustment | None = None, decays_vectors: bool = False
+    ) -> list[PatternMultipliers]:
+        """Multipliers of learning rate, weight decay and epsilon by patterns of names.
 
-        Regular expressions, each of whole names; every parameter is found by one. As
-        `optimizer.param_groups` of torchtitan has them, and Automodel's `param_group_overrides` by
-        other keys. Epsilon is the same for all there: it must be far below the gradients.
+        Regular expressions, each of whole names; every parameter is found by one. They are names of
+        the model that this was made from: for a trainer with models of its own give `parametrize`
+        these, as torchtitan's, whose `param_groups` take an optimizer and its numbers by pattern.
+        Initial deviations and what gains start at are not among them.
 
         Args:
+            muon: How Muon adjusts its rate, where it trains the hidden matrices; None for AdamW
+                alone.
             decays_vectors: Whether gains, biases and the like decay too.
+
+        Raises:
+            LimitError: No matrix is known to be for Muon.
         """
-        return patterns_of(self.weights, decays_vectors=decays_vectors)
+        absorbed = self.absorbed if self.kind == "mup" else None
+        return patterns_of(self.weights, absorbed, muon=muon, decays_vectors=decays_vectors)
 
     def split_groups(
         self,
@@ -254,7 +267,8 @@ class Parametrization:
     @property
     def notes(self) -> list[str]:
         """Lines on what is not a factor of a parameter."""
-        lines = [f"{name} starts at {by:.4g}" for name, by in by_pattern(self.gains)]
+        gains = by_pattern(self.gains)
+        lines = [f"the gain of {name} starts at {by:.4g}: init_ sets it" for name, by in gains]
         lines += [f"input of {path} x {by:.4g}" for path, by in self.multipliers.items()]
         for path, scale in by_pattern(self.attention):
             lines.append(f"attention scale of {path} = {scale:.4g}")

@@ -108,7 +108,8 @@ def compare(
     if not is_deeper and all(weight.role == "fixed" for weight in weights):
         raise LimitError(
             "base must differ in width from delta, or from the model where there is no delta, for "
-            "it to be seen what grows; all shapes are the same"
+            "it to be seen what grows; all shapes are the same: give delta=, a network of another "
+            "width"
         )
     return tuple(weights)
 

@@ -50,5 +50,6 @@ def test_relu_networks_are_set_beside_their_kernels_seed_by_seed(tmp_path: Path)
     # 4.303 x .01 / 3^.5 either way, Student's of two degrees of freedom.
     assert "ReLU width 32 ReLU GP +11.00 [+8.52, +13.48] above" in text
     assert "ReLU width 32 ReLU NTK +10.00 [+7.52, +12.48] above" in text
+    assert "more steps may help: ReLU width 32, ReLU GP and ReLU NTK." in text
     assert "20-way 5-shot: of 20 characters never trained on, with 5 images each" in text
     assert "Chance is 5 %." in text

@@ -10,8 +10,6 @@ import tiny_omniglot
 
 from widthwise.errors import AssetError, LimitError
 from widthwise.experiments.maml import (
-    KERNELS,
-    RECIPES,
     LayerScales,
     MamlSettings,
     MetaRecipe,
@@ -84,30 +82,18 @@ def test_a_run_that_diverges_has_a_reason_and_no_score(data: Omniglot, network: 
     assert "learning rate below 1e+300" in (found.reason or "")
 
 
-def test_recipes_are_the_papers_and_the_nearest_between() -> None:
-    assert recipe_of("finite", 1) == RECIPES[2]
-    assert recipe_of("finite", 60) == RECIPES[32]
-    assert recipe_of("finite", 100_000) == RECIPES[8192] == recipe_of("limit", None)
-    assert recipe_of("ntk", None) == KERNELS["ntk"]
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: recipe_of("finite", 0), "from 1 to 1,000,000; got 0"),
-        (lambda: recipe_of("finite", 10**9), "the limit stands for wider ones"),
-        (lambda: recipe_of("finite", None), "got None"),
         (
             lambda: recipe_of("deep", None),
             "one of finite, limit, relu, linear, gp, ntk; got 'deep'",
         ),
-        (lambda: recipe_of("relu", 9000), "of a ReLU network must be from 1 to 8,192; got 9000"),
         (lambda: MamlSettings(ways=1), "ways must be at least 2; got 1"),
         (lambda: MamlSettings(shots=0), "shots must be at least 1; got 0"),
         (lambda: MamlSettings(ways=50, shots=20), "must be at most 500; got 50 x 20"),
         (lambda: MamlSettings(tasks=0), "tasks must be at least 1; got 0"),
         (lambda: MamlSettings(clip=float("nan")), "clip must be a number above 0; got nan"),
-        (lambda: MetaRecipe(lr=-1.0), "learning rate must be a number above 0; got -1"),
     ],
 )
 def test_what_cannot_be_is_refused(make: Callable[[], Any], message: str) -> None:

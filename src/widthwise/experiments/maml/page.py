@@ -12,6 +12,7 @@ from ...stats import Difference, Estimate, counted, with_ends
 from ..limit_differences import (
     difference_sentence,
     format_shares,
+    joined_networks,
     mean_share,
     outermost,
     paired_differences,
@@ -225,9 +226,25 @@ def _method(single: bool, ways: int, shots: int) -> tuple[str, ...]:
     )
 
 
+def _unfinished(rows: Sequence[MamlRow]) -> list[str]:
+    """Networks that were best in validation at their last step, in a sentence."""
+    names = [
+        row.label
+        for row in rows
+        if any(
+            len(run.validation) > 1 and run.best_step == run.validation[-1][0] for run in row.runs
+        )
+    ]
+    if not names:
+        return []
+    best = "Best in validation at the last step, so that more steps may help"
+    return [f"{best}: {joined_networks(names)}."]
+
+
 def _unknown(rows: Sequence[MamlRow], single: bool, ways: int) -> tuple[str, ...]:
     sentences = [ONE_SEED] if single else []
     sentences += filter(None, (collapse(run, ways) for row in rows for run in row.runs))
+    sentences += _unfinished(rows)
     uneven = {len(_scores(row)) for row in rows}
     if len(uneven) > 1:
         sentences.append("Not all networks have as many seeds; the table says how many each has.")

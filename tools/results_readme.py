@@ -97,6 +97,19 @@ FILES = (
         log="2026-11-30 · The embedding's learning rate alone",
     ),
     Source(
+        path="transfer-256/results.jsonl",
+        command="`widthwise mup transfer wikipedia.txt.gz --widths 32,64,128,256 "
+        "--learning-rates 2^-12..2^-4 --seeds 8`, in a folder with the runs above",
+        commit="COMMIT",
+        log="2026-12-01 · At width 256",
+    ),
+    Source(
+        path="transfer-muon/results.jsonl",
+        command="`widthwise mup transfer wikipedia.txt.gz --optimizer muon --seeds 4`",
+        commit="COMMIT",
+        log="2026-12-01 · At width 256",
+    ),
+    Source(
         path="tinynet-search/trials.jsonl",
         command="`widthwise tinynet search` with all its defaults",
         commit="73a169b",

@@ -80,7 +80,7 @@ def save_runs() -> None:
     at = ROOT / "results"
     meta = [run for run, _ in maml.load(at / "maml" / "results.jsonl").values()]
     words = [run for run, _ in word2vec.load(at / "word2vec" / "results.jsonl").values()]
-    rates = [run for run, _ in transfer.load(at / "transfer" / "results.jsonl").values()]
+    rates = [run for run, _ in transfer.load(at / "transfer-256" / "results.jsonl").values()]
     trials = load_trials(at / "tinynet-search")
     note = f"{len({run.seed for run in rates})} seeds, whose single runs are faint; 95 % intervals."
     for picture, draw_it in (

@@ -100,13 +100,13 @@ FILES = (
         path="transfer-256/results.jsonl",
         command="`widthwise mup transfer wikipedia.txt.gz --widths 32,64,128,256 "
         "--learning-rates 2^-12..2^-4 --seeds 8`, in a folder with the runs above",
-        commit="COMMIT",
+        commit="9c38618",
         log="2026-12-01 · At width 256",
     ),
     Source(
         path="transfer-muon/results.jsonl",
         command="`widthwise mup transfer wikipedia.txt.gz --optimizer muon --seeds 4`",
-        commit="COMMIT",
+        commit="9c38618",
         log="2026-12-01 · At width 256",
     ),
     Source(

@@ -130,9 +130,9 @@ def test_losses_of_the_widest_networks_are_set_beside_those_of_mup() -> None:
     ]
     found = loss_sentences(optimum_shifts(runs))
     assert found == [
-        "standard at width 128: +0.251 [+0.249, +0.253] nats a token more than muP, each at its "
+        "standard at width 128: 0.251 [0.249, 0.253] nats a token more than muP, each at its "
         "best learning rate of those tried.",
-        "standard, faster embedding at width 128: +0.001 [-0.001, +0.003] nats a token more than "
+        "standard, faster embedding at width 128: 0.001 [-0.001, 0.003] nats a token more than "
         "muP, each at its best learning rate of those tried.",
     ]
     lost = [replace(run, loss=None, reason="it") if run.kind == "sp" else run for run in runs]

@@ -172,12 +172,23 @@ def loss_sentences(shifts: Sequence[OptimumShift]) -> list[str]:
             if not np.isfinite(both).all():
                 continue
             gap = mean_with_error((both[0] - both[1]).tolist())
-            said = with_ends(gap.value, *gap.interval(), decimals=3, sign=True)
             sentences.append(
-                f"{KIND_NAMES[shift.kind]} at width {ours.curves[-1].width:,}: {said} nats a token "
-                "more than muP, each at its best learning rate of those tried."
+                f"{KIND_NAMES[shift.kind]} at width {ours.curves[-1].width:,}: {_compared(gap)} "
+                "than muP, each at its best learning rate of those tried."
             )
     return sentences
+
+
+def _compared(gap: Estimate) -> str:
+    """How much more or less a loss is.
+
+    >>> _compared(mean_with_error([-0.04, -0.06]))
+    '0.050 [-0.077, 0.177] nats a token less'
+    """
+    low, high = gap.interval()
+    if gap.value < 0:
+        return f"{with_ends(-gap.value, -high, -low, decimals=3)} nats a token less"
+    return f"{with_ends(gap.value, low, high, decimals=3)} nats a token more"
 
 
 def _best_losses(curve: LrCurve) -> Array:
